@@ -1,0 +1,254 @@
+// host.hpp - the host runtime: Lacuna for programs that have no Vulkan of their own.
+//
+// SPDX-License-Identifier: Apache-2.0
+//
+//   host::Device device({});                        // picks a GPU, self-tests it, owns everything below
+//   auto q = device.createBuffer(bytes); ...        // device memory with an address
+//   host::Attention attention(device, plan_desc);   // plan + constants + workspace
+//   device.run([&](host::Commands& c) { attention.record(c, q, k, v, out); });
+//
+// Errors are thrown as lacuna::Error. Threads: one Device may be used by one thread at a time.
+#pragma once
+
+#include "lacuna.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lacuna::host
+{
+
+class Device;
+
+// What one device is, and which tiers it gets. `describe_json` is lacunaDescribeContext's object.
+struct DeviceInfo
+{
+    uint32_t index = 0;
+    std::string name;
+    std::string driver; // name and version
+    std::string uuid;   // 32 hex digits
+    bool is_cpu = false;
+    bool is_usable = false;      // false: `reason` says which requirement it lacks
+    std::string reason;
+    std::string describe_json;   // empty unless usable
+};
+
+// Every Vulkan device of this machine in the loader's order; makes and destroys a VkDevice for each usable one.
+std::vector<DeviceInfo> listDevices();
+
+struct DeviceOptions
+{
+    int index = -1;          // as in listDevices; -1: LACUNA_DEVICE, else the first discrete, integrated, other, CPU device
+    bool validation = false; // validation and synchronization layers; messages go to validationMessages()
+    bool self_test = true;   // known-answer test of each tier; a tier that fails is refused with the reason
+};
+
+enum class Memory
+{
+    Device,   // fastest for the device; upload() and download() stage as needed
+    Upload,   // host writes, device reads; mapped
+    Readback, // device writes, host reads; mapped
+};
+
+// Device memory with an address. Movable; the Device must outlive it.
+class Buffer
+{
+public:
+    Buffer() = default;
+    Buffer(Buffer&&) noexcept;
+    Buffer& operator=(Buffer&&) noexcept;
+    ~Buffer();
+
+    VkDeviceAddress address() const { return address_; }
+    uint64_t size() const { return size_; }
+    std::byte* mapped() const { return mapped_; } // NULL for Memory::Device
+    LacunaMemory memory(uint64_t offset = 0) const { return {address_ + offset, size_ - offset}; }
+    LacunaMemory memory(uint64_t offset, uint64_t size) const { return {address_ + offset, size}; }
+    explicit operator bool() const { return address_ != 0; }
+
+private:
+    friend class Device;
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+    VkDeviceAddress address_ = 0;
+    uint64_t size_ = 0;
+    std::byte* mapped_ = nullptr;
+};
+
+// A compute pipeline of the program's own: push constants only, buffers by address, entry point `main`.
+class Kernel
+{
+public:
+    Kernel() = default;
+    Kernel(Kernel&&) noexcept;
+    Kernel& operator=(Kernel&&) noexcept;
+    ~Kernel();
+
+private:
+    friend class Device;
+    friend class Commands;
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+struct KernelDesc
+{
+    const char* name = "";               // shown in captures and validation messages
+    std::span<const uint32_t> spirv;     // not copied beyond the call
+    std::span<const uint32_t> constants; // specialization constants 0, 1, 2, ...: pass every one
+    uint32_t push_bytes = 0;             // <= 128
+    uint32_t subgroup_size = 0;          // 0: the device's own choice
+};
+
+// A command buffer in recording state. Every dispatch and every attention is ordered after the ones before it.
+class Commands
+{
+public:
+    VkCommandBuffer handle() const { return cmd_; }
+
+    void dispatch(const Kernel& kernel, const void* push, uint32_t x, uint32_t y = 1, uint32_t z = 1);
+    template <typename Push>
+    void dispatch(const Kernel& kernel, const Push& push, uint32_t x, uint32_t y = 1, uint32_t z = 1)
+    {
+        dispatch(kernel, static_cast<const void*>(&push), x, y, z);
+    }
+    void copy(const Buffer& from, uint64_t from_offset, const Buffer& to, uint64_t to_offset, uint64_t bytes);
+    void fill(const Buffer& buffer, uint64_t offset, uint64_t bytes, uint32_t word);
+
+    // Makes all earlier work visible to all later work. dispatch, copy and Attention::record do it themselves.
+    void barrier();
+
+    // Time between begin and end on the device; spans of one name add up. No-ops when the device has no timestamps.
+    void beginTimer(std::string_view name);
+    void endTimer(std::string_view name);
+
+private:
+    friend class Device;
+    Device* device_ = nullptr;
+    VkCommandBuffer cmd_ = VK_NULL_HANDLE;
+};
+
+struct Timing
+{
+    std::string name;
+    double ms = 0;
+    uint32_t count = 0;
+};
+
+// What the program needs for Vulkan calls of its own.
+struct Handles
+{
+    PFN_vkGetInstanceProcAddr get_instance_proc_addr;
+    VkInstance instance;
+    VkPhysicalDevice physical_device;
+    VkDevice device;
+    VkQueue queue;
+    uint32_t queue_family;
+};
+
+class Device
+{
+public:
+    explicit Device(const DeviceOptions& options = {}); // throws Error(LACUNA_ERROR_UNSUPPORTED) when there is none
+    ~Device();
+    Device(const Device&) = delete;
+    Device& operator=(const Device&) = delete;
+
+    const DeviceInfo& info() const;
+    const Handles& handles() const;
+    LacunaContext context() const;
+
+    Buffer createBuffer(uint64_t bytes, Memory memory = Memory::Device); // zero bytes is an error
+    Kernel createKernel(const KernelDesc& desc);
+
+    void upload(const Buffer& buffer, std::span<const std::byte> bytes, uint64_t offset = 0);
+    void download(const Buffer& buffer, std::span<std::byte> bytes, uint64_t offset = 0);
+
+    // Records, submits, waits; returns the timers of this run. A lost device throws and stays lost.
+    std::vector<Timing> run(const std::function<void(Commands&)>& record);
+
+    // What the validation layers said so far; empty means silence.
+    std::vector<std::string> validationMessages() const;
+
+    // The sentence of the last failed call into the context; for Error.
+    void check(LacunaResult result) const;
+
+private:
+    friend class Commands;
+    friend class Buffer;
+    friend class Kernel;
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+// One plan with its constants and workspace in device memory.
+class Attention
+{
+public:
+    Attention() = default;
+    Attention(Device& device, const LacunaPlanDesc& desc);
+
+    const LacunaPlanInfo& info() const { return info_; }
+    LacunaPlan plan() const { return plan_.get(); }
+    std::string explain() const;
+
+    // As lacunaCmdAttention, with barriers before and after.
+    void record(Commands& commands, const LacunaMemory& q, const LacunaMemory& k, const LacunaMemory& v,
+                const LacunaMemory& out, const LacunaMemory& lse = {}) const;
+    void recordSelect(Commands& commands, const LacunaMemory& q, const LacunaMemory& k) const;
+    // All buffers given, for method `key_spans`; constants and workspace are filled in.
+    void record(Commands& commands, LacunaAttentionBuffers buffers) const;
+
+    // The kept keys after record or recordSelect, downloaded: spans per (b * Hq + h, row), in the method's order.
+    struct Span
+    {
+        uint32_t begin;
+        uint32_t end;
+    };
+    struct Kept
+    {
+        uint32_t heads = 0;                   // B * Hq
+        std::vector<uint32_t> row_borders;    // [rows + 1]
+        std::vector<uint32_t> key_borders;    // [key blocks + 1]
+        std::vector<uint32_t> q_order;        // [Nq], method's position -> caller's token
+        std::vector<uint32_t> k_order;        // [Nk]
+        std::vector<std::vector<Span>> spans; // [heads * rows]
+        double density() const;               // kept pairs / all pairs
+        // uint8 [heads, Nq, Nk] in the caller's order / [heads, rows, key blocks] in the method's order
+        std::vector<uint8_t> tokenMask() const;
+        std::vector<uint8_t> blockMask() const;
+    };
+    Kept kept() const;
+
+private:
+    Device* device_ = nullptr;
+    Plan plan_;
+    LacunaPlanInfo info_ = {};
+    Buffer constants_;
+    Buffer workspace_;
+};
+
+// One call for host arrays; fp32 in and out, computed as desc.dtype says (fp16 inputs are rounded on upload).
+struct Result
+{
+    std::vector<float> out; // [B, Hq, Nq, D]
+    std::vector<float> lse; // [B, Hq, Nq]
+    double ms = 0;          // device time of lacunaCmdAttention, 0 where the device has no timestamps
+    double density = 0;
+    std::string explain;    // lacunaExplainPlan
+};
+Result attend(Device& device, const LacunaPlanDesc& desc, std::span<const float> q, std::span<const float> k,
+              std::span<const float> v);
+
+// IEEE half precision, round to nearest even.
+uint16_t toHalf(float value);
+float fromHalf(uint16_t bits);
+
+} // namespace lacuna::host

@@ -1,0 +1,348 @@
+/* lacuna.h - sparse attention recorded into your own Vulkan command buffer: the whole C API, in call order.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ *   lacunaGetDeviceRequirements   which extensions and features to enable on your VkDevice
+ *   lacunaCreateContext           borrow the device
+ *   lacunaCreatePlan              one method, one shape: checked, explained, immutable
+ *   lacunaGetPlanInfo             how much constants and workspace memory the plan wants from you
+ *   lacunaCmdAttention            record it; no allocation, no submission, no waiting
+ *
+ * Tensors are [B, H, N, D] in fp16 or fp32: batch, head, token, channel; channels are dense.
+ * Memory is addressed by VkDeviceAddress and always belongs to the caller.
+ * Nothing here prints, throws, aborts, submits or waits. Errors are a code, and one sentence to the message callback.
+ */
+#ifndef LACUNA_H
+#define LACUNA_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <vulkan/vulkan_core.h>
+
+#ifdef __cplusplus
+extern "C"
+{
+#endif
+
+#define LACUNA_VERSION_MAJOR 0
+#define LACUNA_VERSION_MINOR 1
+#define LACUNA_VERSION_PATCH 0
+/* 0.x promises nothing between minor versions; from 1.0 on source and ABI stay. */
+#define LACUNA_VERSION (LACUNA_VERSION_MAJOR * 10000 + LACUNA_VERSION_MINOR * 100 + LACUNA_VERSION_PATCH)
+
+#if defined(LACUNA_SHARED) && defined(_WIN32)
+#ifdef LACUNA_BUILDING
+#define LACUNA_API __declspec(dllexport)
+#else
+#define LACUNA_API __declspec(dllimport)
+#endif
+#elif defined(__GNUC__)
+#define LACUNA_API __attribute__((visibility("default")))
+#else
+#define LACUNA_API
+#endif
+
+/* Results ------------------------------------------------------------------------------------- */
+
+typedef enum LacunaResult
+{
+    LACUNA_SUCCESS = 0,
+    LACUNA_INCOMPLETE = 1,              /* the array or text given was too small; what fits was written */
+    LACUNA_ERROR_INVALID_ARGUMENT = -1, /* the sentence names the value and the allowed range        */
+    LACUNA_ERROR_UNSUPPORTED = -2,      /* valid, but this device or tier cannot; the sentence says why */
+    LACUNA_ERROR_OUT_OF_MEMORY = -3,    /* host or driver memory                                     */
+    LACUNA_ERROR_DEVICE = -4,           /* a Vulkan call failed; the sentence names it and its code  */
+    LACUNA_RESULT_FORCE_32_BIT = 0x7fffffff
+} LacunaResult;
+
+/* Receives one full sentence for every error, on the thread that made the call. Must not call back into Lacuna. */
+typedef void (*LacunaMessageCallback)(void* user, LacunaResult result, const char* sentence);
+
+/* Version of the library that was linked; compare with LACUNA_VERSION of this header. Never fails. */
+LACUNA_API uint32_t lacunaGetVersion(void);
+
+/* "LACUNA_ERROR_UNSUPPORTED" and so on; a static string, never NULL. */
+LACUNA_API const char* lacunaGetResultName(LacunaResult result);
+
+/* Device -------------------------------------------------------------------------------------- */
+
+/* What to put into VkDeviceCreateInfo so that every tier which the device has can be used. `features` heads a pNext
+ * chain through the other members: do not copy the struct, and keep it alive until the device exists. You may switch
+ * on more. */
+typedef struct LacunaDeviceRequirements
+{
+    VkPhysicalDeviceFeatures2 features;
+    VkPhysicalDeviceVulkan11Features vulkan11;
+    VkPhysicalDeviceVulkan12Features vulkan12;
+    VkPhysicalDeviceVulkan13Features vulkan13;
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR cooperative_matrix;
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV cooperative_matrix2;
+    const char* extensions[8]; /* static strings */
+    uint32_t extension_count;
+} LacunaDeviceRequirements;
+
+/* Fills `requirements` for one physical device.
+ *
+ * Returns  LACUNA_ERROR_UNSUPPORTED when the device lacks what every tier needs: Vulkan 1.3 with bufferDeviceAddress
+ *          and a vulkanMemoryModel; `reason` (may be NULL, else at least 256 bytes) then says which.
+ */
+LACUNA_API LacunaResult lacunaGetDeviceRequirements(PFN_vkGetInstanceProcAddr get_instance_proc_addr,
+                                                    VkInstance instance, VkPhysicalDevice physical_device,
+                                                    LacunaDeviceRequirements* requirements, char* reason);
+
+/* Kernel families of ATTEND, slowest and most portable first. */
+typedef enum LacunaTier
+{
+    LACUNA_TIER_AUTO = 0,    /* the fastest one that the device proves it can run */
+    LACUNA_TIER_SCALAR = 1,  /* plain compute, no optional feature; also the CPU path */
+    LACUNA_TIER_COOPMAT = 2, /* VK_KHR_cooperative_matrix; computes on fp16 operands, accumulates in fp32 */
+    LACUNA_TIER_FORCE_32_BIT = 0x7fffffff
+} LacunaTier;
+
+/* A tier that the caller does not trust here, for example because the known-answer self-test of the host runtime
+ * failed. `reason` is repeated in every explanation. */
+typedef struct LacunaTierRefusal
+{
+    LacunaTier tier;
+    const char* reason;
+} LacunaTierRefusal;
+
+typedef struct LacunaContextDesc
+{
+    uint32_t header_version; /* LACUNA_VERSION */
+    PFN_vkGetInstanceProcAddr get_instance_proc_addr;
+    VkInstance instance;
+    VkPhysicalDevice physical_device;
+    VkDevice device;
+    const VkDeviceCreateInfo* device_info; /* what `device` was made with: read during the call, to learn what is
+                                              enabled; NULL means plain Vulkan 1.3 + bufferDeviceAddress */
+    VkPipelineCache pipeline_cache;        /* may be VK_NULL_HANDLE; must outlive the context */
+    const LacunaTierRefusal* refusals;     /* copied */
+    uint32_t refusal_count;
+    LacunaMessageCallback message; /* may be NULL */
+    void* message_user;
+} LacunaContextDesc;
+
+typedef struct LacunaContext_T* LacunaContext;
+
+/* Borrows a device. The context owns pipelines only.
+ *
+ * Threads  one context may be used by any number of threads at once; destroying it needs external synchronization.
+ */
+LACUNA_API LacunaResult lacunaCreateContext(const LacunaContextDesc* desc, LacunaContext* context);
+
+/* Destroy all plans first, and wait until their command buffers have finished. NULL is ignored. */
+LACUNA_API void lacunaDestroyContext(LacunaContext context);
+
+/* Which tier the device gets, and why not a faster one: one JSON object {"device", "driver", "tiers": [{"name",
+ * "available", "reason", "shapes"}], ...}.
+ *
+ * size  in: bytes at `text`, out: bytes needed, terminator included. Call with text = NULL first.
+ */
+LACUNA_API LacunaResult lacunaDescribeContext(LacunaContext context, size_t* size, char* text);
+
+/* Methods ------------------------------------------------------------------------------------- */
+
+/* The registry as JSON: an array of {"name", "title", "paper", "kind", "options": [{"name", "type", "default", "min",
+ * "max", "choices", "meaning"}]}. The same table drives validation, documentation, flags and tests.
+ *
+ * size  as in lacunaDescribeContext
+ */
+LACUNA_API LacunaResult lacunaDescribeMethods(size_t* size, char* text);
+
+/* Plans --------------------------------------------------------------------------------------- */
+
+typedef enum LacunaDtype
+{
+    LACUNA_DTYPE_F16 = 1,
+    LACUNA_DTYPE_F32 = 2,
+    LACUNA_DTYPE_FORCE_32_BIT = 0x7fffffff
+} LacunaDtype;
+
+/* One option of a method, both as text: {"keep_ratio", "0.25"}, {"window", "3x3x3"}. */
+typedef struct LacunaOption
+{
+    const char* name;
+    const char* value;
+} LacunaOption;
+
+/* The tokens of a video: text_before, then frames * height * width in raster order, then text_after.
+ * All zero for a plain sequence. */
+typedef struct LacunaVideoGrid
+{
+    uint32_t frames;
+    uint32_t height;
+    uint32_t width;
+    uint32_t text_before;
+    uint32_t text_after;
+} LacunaVideoGrid;
+
+/* Distances in elements between batches, heads and tokens; each a multiple of 8. All zero means dense [B, H, N, D]. */
+typedef struct LacunaStrides
+{
+    uint64_t batch;
+    uint64_t head;
+    uint64_t token;
+} LacunaStrides;
+
+typedef struct LacunaPlanDesc
+{
+    const char* method;          /* a name from lacunaDescribeMethods */
+    const LacunaOption* options; /* of the method; what is not named keeps its default */
+    uint32_t option_count;
+
+    uint32_t batch;    /* B >= 1 */
+    uint32_t q_heads;  /* Hq >= 1 */
+    uint32_t kv_heads; /* Hkv; Hq % Hkv == 0; 0 means Hq. Query head h reads key head h / (Hq / Hkv) */
+    uint32_t q_len;    /* Nq >= 1 tokens */
+    uint32_t k_len;    /* Nk >= 1 tokens; 0 means Nq */
+    uint32_t head_dim; /* D, a multiple of 8, 8..256 */
+
+    LacunaVideoGrid grid; /* if not zero, its tokens are q_len and k_len */
+    LacunaDtype dtype;    /* of q, k and v */
+    LacunaDtype out_dtype; /* 0 means dtype. LSE is always fp32 */
+    LacunaStrides q_strides;
+    LacunaStrides k_strides;
+    LacunaStrides v_strides;
+    LacunaStrides out_strides;
+    float scale; /* of the logits; 0 means 1 / sqrt(D) */
+
+    LacunaTier tier;            /* anything but AUTO forces it, or fails with the reason */
+    const LacunaOption* tuning; /* of the kernel, for tests and tuning: "rows", "keys", "shape" ("16x8x16"), ... */
+    uint32_t tuning_count;
+} LacunaPlanDesc;
+
+typedef struct LacunaPlan_T* LacunaPlan;
+
+/* Checks everything, chooses kernels, creates pipelines, lays out memory. Slow: do it once per shape.
+ *
+ * Threads  any number at once. The plan is immutable and must not outlive the context.
+ */
+LACUNA_API LacunaResult lacunaCreatePlan(LacunaContext context, const LacunaPlanDesc* desc, LacunaPlan* plan);
+
+/* The command buffers that it was recorded into must have finished. NULL is ignored. */
+LACUNA_API void lacunaDestroyPlan(LacunaPlan plan);
+
+/* Device memory that the plan wants from you. Addresses must be multiples of 256. */
+typedef struct LacunaPlanInfo
+{
+    uint64_t constants_bytes; /* tables written once by lacunaWritePlanConstants; shareable by every recording */
+    uint64_t workspace_bytes; /* scratch; contents undefined before and after; one per recording in flight     */
+    uint32_t pass_count;      /* dispatches that one lacunaCmdAttention records                                */
+    LacunaTier tier;
+    double flops;       /* multiply and add counted apart, 4 * D per kept pair; for a method that decides on the
+                           device an upper bound                                                              */
+    double max_density; /* kept pairs / all pairs; exact for static methods, else an upper bound              */
+} LacunaPlanInfo;
+
+LACUNA_API LacunaResult lacunaGetPlanInfo(LacunaPlan plan, LacunaPlanInfo* info);
+
+/* Writes the plan's tables to host memory of constants_bytes, to be copied to (or mapped from) device memory. */
+LACUNA_API LacunaResult lacunaWritePlanConstants(LacunaPlan plan, void* constants);
+
+/* Which kernel runs with which tile, why faster ones were refused, FLOPs, bytes, workspace and passes, as JSON.
+ *
+ * size  as in lacunaDescribeContext
+ */
+LACUNA_API LacunaResult lacunaExplainPlan(LacunaPlan plan, size_t* size, char* text);
+
+/* Recording ----------------------------------------------------------------------------------- */
+
+/* Memory of the caller. The size is checked against shape and strides: nothing beyond it is touched. */
+typedef struct LacunaMemory
+{
+    VkDeviceAddress address;
+    uint64_t size_bytes;
+} LacunaMemory;
+
+typedef struct LacunaAttentionBuffers
+{
+    LacunaMemory q;   /* [B, Hq, Nq, D], read; address a multiple of 16 */
+    LacunaMemory k;   /* [B, Hkv, Nk, D], read */
+    LacunaMemory v;   /* [B, Hkv, Nk, D], read */
+    LacunaMemory out; /* [B, Hq, Nq, D], written; must not overlap anything else */
+    LacunaMemory lse; /* fp32 [B, Hq, Nq], written: natural log of the softmax denominator; address 0: not wanted */
+    LacunaMemory constants; /* as written by lacunaWritePlanConstants */
+    LacunaMemory workspace;
+    LacunaMemory ranges; /* method `key_spans` only, read: uint32 {first, count} [B, Hq, rows], see LacunaList */
+    LacunaMemory spans;  /* method `key_spans` only, read: uint32 {begin, end} */
+} LacunaAttentionBuffers;
+
+/* Records sparse attention: out = softmax(q k^T * scale, over the kept keys) v.
+ *
+ * cmd      recording state, compute-capable queue family, outside a render pass
+ * plan     must outlive the execution of cmd, as must the memory
+ * buffers  copied
+ *
+ * Returns  LACUNA_SUCCESS, or LACUNA_ERROR_INVALID_ARGUMENT with nothing recorded.
+ *          A query with no kept key gets out = 0 and lse = -inf, never NaN.
+ * Sync     before: make inputs visible to COMPUTE_SHADER / SHADER_STORAGE_READ and order earlier uses of workspace
+ *          before this call. after: out and lse are written at COMPUTE_SHADER / SHADER_STORAGE_WRITE. Barriers between
+ *          the plan's own passes are recorded for you.
+ * Clobbers the compute pipeline and the push constants of cmd. No descriptor set is used.
+ * Threads  any number may record one plan at once, each with its own cmd and workspace.
+ */
+LACUNA_API LacunaResult lacunaCmdAttention(VkCommandBuffer cmd, LacunaPlan plan,
+                                           const LacunaAttentionBuffers* buffers);
+
+/* Records the stages before ATTEND only, to look at the list of kept keys; same contract. v, out and lse are ignored. */
+LACUNA_API LacunaResult lacunaCmdSelect(VkCommandBuffer cmd, LacunaPlan plan,
+                                        const LacunaAttentionBuffers* buffers);
+
+/* Looking at what was kept ---------------------------------------------------------------------- */
+
+typedef enum LacunaRegion
+{
+    LACUNA_REGION_CONSTANTS = 0, /* the list is static: read it from lacunaWritePlanConstants */
+    LACUNA_REGION_WORKSPACE = 1, /* made on the device: read it after lacunaCmdSelect or lacunaCmdAttention */
+    LACUNA_REGION_CALLER = 2,    /* method `key_spans`: it is yours */
+    LACUNA_REGION_FORCE_32_BIT = 0x7fffffff
+} LacunaRegion;
+
+/* The KeySpans of a plan. Row r holds the queries row_borders[r] .. row_borders[r + 1] of the method's own token order.
+ * For head h of batch b its spans are spans[first .. first + count], with {first, count} = ranges[(b * Hq + h) *
+ * head_stride + r]; each span {begin, end} is keys begin .. end - 1 of the method's order, ascending and disjoint.
+ * Pointers live as long as the plan. */
+typedef struct LacunaList
+{
+    uint32_t row_count;
+    uint32_t key_block_count;
+    const uint32_t* row_borders; /* [row_count + 1] */
+    const uint32_t* key_borders; /* [key_block_count + 1], the blocks that `mask --level block` shows */
+    const uint32_t* q_order;     /* [Nq], method's position -> caller's token; NULL is the identity */
+    const uint32_t* k_order;     /* [Nk] */
+    LacunaRegion region;
+    uint64_t ranges_offset; /* bytes into the region */
+    uint64_t spans_offset;
+    uint32_t head_stride; /* rows between heads; 0: one list serves every batch and head */
+} LacunaList;
+
+LACUNA_API LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list);
+
+/* The definition of right ----------------------------------------------------------------------- */
+
+/* The method's mask as its paper defines it, in double precision on the host, without any device.
+ *
+ * q, k     dense fp32 [B, Hq, Nq, D] and [B, Hkv, Nk, D]; may be NULL for a static method
+ * first_query, query_count   the queries wanted
+ * mask     uint8 [B * Hq, query_count, Nk] in the caller's token order, written: 1 = kept
+ */
+LACUNA_API LacunaResult lacunaReferenceMask(const LacunaPlanDesc* desc, const float* q, const float* k,
+                                            uint32_t first_query, uint32_t query_count, uint8_t* mask,
+                                            LacunaMessageCallback message, void* message_user);
+
+/* Attention under a mask in double precision on the host.
+ *
+ * mask      uint8 [B * Hq, query_count, Nk], or NULL for dense
+ * out, lse  double [B * Hq, query_count, D] and [B * Hq, query_count], written; lse may be NULL
+ */
+LACUNA_API LacunaResult lacunaReferenceAttention(const LacunaPlanDesc* desc, const float* q, const float* k,
+                                                 const float* v, uint32_t first_query, uint32_t query_count,
+                                                 const uint8_t* mask, double* out, double* lse,
+                                                 LacunaMessageCallback message, void* message_user);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,33 @@
+// key_spans.h - the one format between "which keys" and "attend": per (head, query row) ascending spans of keys.
+//
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace lacuna
+{
+
+// Keys begin .. end - 1 of the method's key order; begin < end.
+struct KeySpan
+{
+    uint32_t begin = 0;
+    uint32_t end = 0;
+    bool operator==(const KeySpan&) const = default;
+};
+
+// CSR on the host. Row r of head h is index h * rows + r. One head may serve all (a static list).
+struct KeySpans
+{
+    uint32_t rows = 0;
+    uint32_t heads = 1;
+    std::vector<uint32_t> first; // [heads * rows + 1]
+    std::vector<KeySpan> spans;
+
+    // Appends the next row. Touching spans are merged; `row` must be ascending and disjoint.
+    void append(const std::vector<KeySpan>& row);
+    uint64_t keys(uint32_t index) const; // kept keys of one row
+};
+
+} // namespace lacuna

@@ -1,0 +1,54 @@
+// caps.h - what the device can do and what the application enabled, as a plain struct; the only home of workarounds.
+//
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "device.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lacuna
+{
+
+// One cooperative-matrix product C[m, n] += A[m, k] B[k, n], A and B fp16, C fp32, subgroup scope.
+struct MatrixShape
+{
+    uint32_t m = 0, n = 0, k = 0;
+    bool operator==(const MatrixShape&) const = default;
+};
+
+struct Caps
+{
+    std::string device_name;
+    std::string driver_name; // with version
+    uint32_t vendor_id = 0;
+    VkDriverId driver_id = VkDriverId(0);
+    bool is_cpu = false;
+
+    uint32_t subgroup_size = 0; // the device's default
+    uint32_t min_subgroup_size = 0, max_subgroup_size = 0;
+    bool can_pin_subgroup_size = false; // subgroupSizeControl + computeFullSubgroups enabled
+    bool has_subgroup_shuffle = false, has_subgroup_arithmetic = false;
+    uint32_t max_shared_bytes = 0;
+    uint32_t max_threads = 0;   // per workgroup
+    uint32_t max_groups[3] = {}; // per dispatch
+
+    bool has_f16_storage = false; // storageBuffer16BitAccess enabled
+    bool has_f16_arithmetic = false;
+    bool has_memory_model = false;
+
+    // Empty when the coopmat tier is refused; matrix_refusal then says why.
+    std::vector<MatrixShape> matrix_shapes;
+    bool has_flexible_shapes = false; // NV flexible dimensions: any multiple of the granularity below
+    MatrixShape flexible_granularity;
+    std::string matrix_refusal;
+
+    std::string refusals[3]; // by LacunaTier: what the caller refused, with its reason; empty means trusted
+};
+
+// Reads the device, and what `desc.device_info` enabled. `sentence` on failure.
+LacunaResult readCaps(const LacunaContextDesc& desc, const InstanceFunctions& vk, Caps& caps, std::string& sentence);
+
+} // namespace lacuna

@@ -1,0 +1,64 @@
+// method.h - all that the author of a method needs: one file in src/methods/, one line in methods.inc.
+//
+// SPDX-License-Identifier: Apache-2.0
+//
+// A method answers "which keys does each query keep?" and never contains an attention kernel. It
+//   1. builds a TokenOrder (or none), and key blocks;
+//   2. makes a list: staticSpans() from KeySpans built on the host, or estimate -> select -> spans on the device;
+//   3. ends with attend().
+// Beside it stands reference(): the paper's definition, token by token, sharing nothing with build().
+#pragma once
+
+#include "../data/key_spans.h"
+#include "../data/token_order.h"
+#include "../plan/options.h"
+#include "../plan/plan_builder.h"
+#include "../plan/problem.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lacuna
+{
+
+// What build() made, for explain, for lacunaGetPlanList and for the tests.
+struct Built
+{
+    TokenOrder q_order; // borders are the rows of the list
+    TokenOrder k_order; // borders are the key blocks
+    List list;
+    double max_density = 1; // kept pairs / all pairs: exact for a static list, else an upper bound
+};
+
+// Dense fp64 views of the caller's q and k for reference(); null for a static method.
+struct ReferenceInputs
+{
+    const float* q = nullptr; // [B, Hq, Nq, D]
+    const float* k = nullptr; // [B, Hkv, Nk, D]
+};
+
+struct Method
+{
+    const char* name;
+    const char* title; // what it keeps, in one clause
+    const char* paper; // "arXiv 2502.04507, Sliding Tile Attention"; "" for none
+    const char* kind;  // "static": the list depends on the shape only; "dynamic": on q and k; "given": by the caller
+    std::span<const OptionDesc> options;
+
+    // Empty when the method can serve this problem, else one clause: "needs a video grid". Called before build.
+    std::string (*unsupportedReason)(const Problem& problem, const Options& options);
+
+    // Records the stages and ends with attend(). Failures go to builder.fail().
+    Built (*build)(PlanBuilder& builder, const Problem& problem, const Options& options);
+
+    // The definition. mask: uint8 [B * Hq, query_count, Nk] in the caller's token order, zeroed before the call.
+    void (*reference)(const Problem& problem, const Options& options, const ReferenceInputs& inputs,
+                      uint32_t first_query, uint32_t query_count, uint8_t* mask);
+};
+
+std::span<const Method* const> allMethods(); // in the order of methods.inc
+const Method* findMethod(const char* name);
+
+} // namespace lacuna

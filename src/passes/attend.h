@@ -1,0 +1,74 @@
+// attend.h - ATTEND: the kernel families behind one interface; a variant either runs here or says why not.
+//
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "../gpu/caps.h"
+#include "../plan/options.h"
+#include "passes.h"
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lacuna
+{
+
+// Everything that ATTEND consumes. K and V are already in the method's order; Q and the output are read and written
+// through q_order, so that no restoring pass is needed.
+struct AttendInputs
+{
+    Operand q, k, v;
+    TokenOrder q_order; // borders are the rows of the list
+    List list;
+};
+
+// One way to run it, with numbers filled in. `text` is what `explain` shows.
+struct AttendTile
+{
+    uint32_t rows = 0;          // queries of one workgroup (Br)
+    uint32_t keys = 0;          // keys of one step (Bc)
+    uint32_t threads = 0;       // of one workgroup
+    uint32_t subgroup_size = 0; // 0: the device's own choice
+    uint32_t shared_bytes = 0;
+    std::vector<uint32_t> spec; // the shader's specialization constants
+    std::string text;
+};
+
+struct AttendVariant
+{
+    LacunaTier tier;
+    const char* name; // "scalar"
+    std::span<const OptionDesc> tuning;
+
+    // Empty when the variant can run, else one clause. `forced`: the caller asked for this tier by name.
+    std::string (*unsupportedReason)(const Caps& caps, const Problem& problem, bool forced);
+    // The tile for this device and shape; tuning overrides. False: `sentence` says which limit is exceeded.
+    bool (*chooseTile)(const Caps& caps, const Problem& problem, const Options& tuning, AttendTile& tile,
+                       std::string& sentence);
+    Shader (*shader)(const Caps& caps, const Problem& problem, const AttendTile& tile);
+};
+
+std::span<const AttendVariant* const> attendVariants(); // fastest first: coopmat, scalar
+
+// The variant and tile that the plan uses, and why the faster ones were refused.
+struct AttendChoice
+{
+    const AttendVariant* variant = nullptr;
+    AttendTile tile;
+    struct Refusal
+    {
+        const char* name;
+        std::string reason;
+    };
+    std::vector<Refusal> refusals;
+};
+
+// Fails (with the sentence) when the forced tier is refused, or a tuning option is wrong.
+LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier tier,
+                          std::span<const LacunaOption> tuning, AttendChoice& choice, std::string& sentence);
+
+// Records the dispatch: one workgroup per (tile of rows within one list row, head, batch).
+void attend(PlanBuilder& b, const AttendInputs& inputs);
+
+} // namespace lacuna

@@ -1,0 +1,57 @@
+// passes.h - the stages before ATTEND: each function records one stage and returns where its result is.
+//
+// SPDX-License-Identifier: Apache-2.0
+//
+//   ORDER -> ESTIMATE -> SELECT -> LIST          (ATTEND: attend.h)
+#pragma once
+
+#include "../data/key_spans.h"
+#include "../data/token_order.h"
+#include "../plan/plan_builder.h"
+
+namespace lacuna
+{
+
+// One operand on the device: [B, heads, tokens, D] with strides in elements.
+struct Operand
+{
+    Slot slot;
+    LacunaDtype dtype = LACUNA_DTYPE_F16;
+    uint32_t heads = 1;
+    uint32_t tokens = 1;
+    Strides strides;
+};
+Operand operandQ(const Problem& problem);
+Operand operandK(const Problem& problem);
+Operand operandV(const Problem& problem);
+
+// ORDER: a dense copy of `operand` with token perm[i] at position i (uint32 [tokens]). An empty order returns `operand`.
+Operand gatherTokens(PlanBuilder& b, const Operand& operand, const TokenOrder& order, const char* name);
+
+// ESTIMATE: mean of every block, fp32 [B, heads, blocks, D]. The operand is in the caller's order, or in the method's
+// when it was gathered (`gathered`).
+Slot poolBlocks(PlanBuilder& b, const Operand& operand, const TokenOrder& order, bool gathered, const char* name);
+
+// ESTIMATE: W[b, h, I, J] = q_mean[I] . k_mean[J], fp32 [B, Hq, rows, blocks]. Not scaled: only its order matters.
+Slot scoreBlocks(PlanBuilder& b, Slot q_mean, uint32_t rows, Slot k_mean, uint32_t blocks);
+
+// SELECT: bit J of row I is set for the `keep` best blocks among candidate_begin .. candidate_end, forced ones counted
+// first, ties to the lower block; plus every block outside the candidates (text). Rows outside row_begin .. row_end
+// (text) keep everything. uint32 words [B, Hq, rows, ceil(blocks / 32)].
+struct TopkParams
+{
+    uint32_t rows = 0, blocks = 0;
+    uint32_t row_begin = 0, row_end = 0;
+    uint32_t candidate_begin = 0, candidate_end = 0;
+    uint32_t keep = 1;
+    uint32_t local_radius = 0; // |(I - row_begin) - (J - candidate_begin)| <= radius is forced
+};
+Slot selectTopk(PlanBuilder& b, Slot scores, const TopkParams& params);
+
+// LIST: the list of a bit map, touching blocks merged; `max_blocks` bounds the blocks of one row.
+List spansFromBits(PlanBuilder& b, Slot bits, uint32_t rows, const TokenOrder& k_order, uint32_t max_blocks);
+
+// LIST: a list built on the host, in the constants.
+List staticSpans(PlanBuilder& b, const KeySpans& spans);
+
+} // namespace lacuna

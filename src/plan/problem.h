@@ -1,0 +1,45 @@
+// problem.h - the shape of one attention, after validation: what methods and kernels see of a LacunaPlanDesc.
+//
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "../data/video_grid.h"
+
+#include <lacuna/lacuna.h>
+
+#include <cstdint>
+
+namespace lacuna
+{
+
+struct Strides // elements; multiples of 8; never zero
+{
+    uint64_t batch = 0;
+    uint64_t head = 0;
+    uint64_t token = 0;
+};
+
+struct Problem
+{
+    uint32_t batch = 1;    // B
+    uint32_t q_heads = 1;  // Hq
+    uint32_t kv_heads = 1; // Hkv
+    uint32_t q_len = 1;    // Nq
+    uint32_t k_len = 1;    // Nk
+    uint32_t head_dim = 8; // D
+    VideoGrid grid;
+    LacunaDtype dtype = LACUNA_DTYPE_F16;
+    LacunaDtype out_dtype = LACUNA_DTYPE_F16;
+    Strides q, k, v, out;
+    double scale = 1;
+
+    uint32_t heads() const { return batch * q_heads; }
+    uint32_t keyHead(uint32_t q_head) const { return q_head / (q_heads / kv_heads); }
+};
+
+inline uint32_t dtypeBytes(LacunaDtype dtype)
+{
+    return dtype == LACUNA_DTYPE_F16 ? 2 : 4;
+}
+
+} // namespace lacuna
