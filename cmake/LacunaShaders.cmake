@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Compiles the shader modules of a shaders.cfg, validates them, and embeds them into a target.
 #
-#   lacuna_compile_shaders(TARGET target CONFIG shaders.cfg NAMESPACE name)
+#   lacuna_compile_shaders(TARGET target CONFIG shaders.cfg NAMESPACE name)     in the folder that made the target
 #
 # One line of the file is one SPIR-V module; '#' starts a comment:
 #
