@@ -1,0 +1,44 @@
+// memory.glsl - device memory by 64-bit address without 64-bit integers: typed views, and exact address arithmetic.
+//
+// SPDX-License-Identifier: Apache-2.0
+//
+// An address is a uvec2, low word first. Move a base with advance(), which is exact for any tensor size; index a view
+// only within what a base reaches, because drivers treat the index as a signed 32-bit number.
+#ifndef LACUNA_LIB_MEMORY_GLSL
+#define LACUNA_LIB_MEMORY_GLSL
+
+#extension GL_EXT_buffer_reference : require
+#extension GL_EXT_buffer_reference_uvec2 : require
+
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer UintArray { uint at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer Uvec2Array { uvec2 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer Uvec4Array { uvec4 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer FloatArray { float at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer Vec4Array { vec4 at[]; };
+
+bool isNull(uvec2 address)
+{
+    return (address.x | address.y) == 0;
+}
+
+// address + count * bytes
+uvec2 advance(uvec2 address, uint count, uint bytes)
+{
+    uint high, low, carry;
+    umulExtended(count, bytes, high, low);
+    low = uaddCarry(address.x, low, carry);
+    return uvec2(low, address.y + high + carry);
+}
+
+// 8 channels of fp16 are one uvec4, of fp32 two vec4.
+vec4 unpackHalf4(uvec2 words)
+{
+    return vec4(unpackHalf2x16(words.x), unpackHalf2x16(words.y));
+}
+
+uvec2 packHalf4(vec4 values)
+{
+    return uvec2(packHalf2x16(values.xy), packHalf2x16(values.zw));
+}
+
+#endif
