@@ -1,0 +1,97 @@
+// command.h - what every subcommand of the tool builds on: exit statuses, errors, shared flags, Ctrl-C.
+//
+// SPDX-License-Identifier: Apache-2.0
+//
+// A subcommand is one file with one `void addName(CLI::App& app)`: it adds its flags to a subcommand of `app` and sets a
+// callback. The callback returns when the work is done, and otherwise throws; main() turns what was thrown into one
+// sentence on stderr and an exit status.
+#pragma once
+
+#include <lacuna/host.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lacuna::tool
+{
+
+enum ExitStatus
+{
+    kDone = 0,
+    kCheckFailed = 1, // throw CheckFailed
+    kBadInput = 2,    // throw InputError, or lacuna::Error with INVALID_ARGUMENT
+    kNoDevice = 3,    // lacuna::Error with any other code
+    kInterrupted = 130, // throw Interrupted, as shells expect after Ctrl-C
+};
+
+// Bad arguments, or a file that cannot be read or written. The sentence names the value and what was expected.
+struct InputError : std::runtime_error
+{
+    using runtime_error::runtime_error;
+};
+
+// Something was measured and is not good enough. The sentence may be empty when the report already said it.
+struct CheckFailed : std::runtime_error
+{
+    using runtime_error::runtime_error;
+};
+
+struct Interrupted : std::runtime_error
+{
+    Interrupted() : runtime_error("interrupted") {}
+};
+
+// True after the first Ctrl-C; a second one ends the program at once. Ask between steps of long work.
+bool interrupted();
+void throwIfInterrupted();
+
+// --device, --tier, --validation: the same for every subcommand that runs on a device.
+struct DeviceFlags
+{
+    int device = -1;
+    std::string tier = "auto";
+    bool validation = false;
+
+    void add(CLI::App& command);
+    host::Device open() const;
+    LacunaTier tierValue() const;
+    // After the work: throws CheckFailed when --validation was given and the layers said something.
+    void checkValidation(const host::Device& device) const;
+};
+
+// --method, --set name=value..., --grid TxHxW, --text-before N, --text-after N.
+struct MethodFlags
+{
+    std::string method = "dense";
+    std::vector<std::string> settings;
+    std::string grid;
+    uint32_t text_before = 0;
+    uint32_t text_after = 0;
+
+    void add(CLI::App& command, bool with_grid = true);
+    // Fills method, options and grid of `desc`; the pointers live as long as this object. Call once per run.
+    void apply(LacunaPlanDesc& desc);
+
+private:
+    std::vector<std::pair<std::string, std::string>> pairs_;
+    std::vector<LacunaOption> options_;
+};
+
+// "keep_ratio=0.25" -> {"keep_ratio", "0.25"}; `flag` is named in the error.
+std::pair<std::string, std::string> parseSetting(const std::string& text, const char* flag);
+// "4x16x16" -> {4, 16, 16}, exactly `count` numbers of at least 1.
+std::vector<uint32_t> parseSizes(const std::string& text, size_t count, const char* flag);
+
+// The subcommands, in the order in which help shows them.
+void addDevices(CLI::App& app);
+void addSelftest(CLI::App& app);
+void addMethods(CLI::App& app);
+void addMask(CLI::App& app);
+void addAttend(CLI::App& app);
+void addGenerate(CLI::App& app); // apps/generate
+
+} // namespace lacuna::tool
