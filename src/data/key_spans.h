@@ -28,6 +28,8 @@ struct KeySpans
     // Appends the next row. Touching spans are merged; `row` must be ascending and disjoint.
     void append(const std::vector<KeySpan>& row);
     uint64_t keys(uint32_t index) const; // kept keys of one row
+    // Kept (query, key) pairs over all heads; row r holds row_borders[r + 1] - row_borders[r] queries.
+    uint64_t keptPairs(const std::vector<uint32_t>& row_borders) const;
 };
 
 } // namespace lacuna
