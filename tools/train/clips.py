@@ -50,6 +50,8 @@ def encode(prompt):
 
 
 def describe(colour, shape, motion, count=1, background=None, article="a"):
+    if article == "a" and colour[0] in "aeiou":
+        article = "an"
     text = (f"two {colour} {shape}s {MOTIONS[motion]}" if count == 2
             else f"{article} {colour} {shape} {motion}")
     return f"{text} on a {background}" if background else text
@@ -63,7 +65,8 @@ def draw_scene(rng, two=0.2):
     background = str(rng.choice(BACKGROUNDS))
     said = bool(rng.random() < 0.5)
     article = str(rng.choice(["a", "a", "a", "a", "the", "one"]))
-    prompt = describe(colour, shape, motion, count, background if said else None, article)
+    named = "plain background" if rng.random() < 0.2 and "gradient" not in background else background
+    prompt = describe(colour, shape, motion, count, named if said else None, article)
     place = tuple(rng.uniform(-1, 1, 2))
     radius = rng.uniform(11, 13) * (0.72 if count == 2 else 1)
     shade = (rng.uniform(-8, 8), rng.uniform(-8, 8), rng.integers(0, 2))

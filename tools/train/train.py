@@ -180,6 +180,7 @@ class Trainer:
         self.schedule = Schedule(args)
         self.step = 0
         self.file = args.checkpoints / "last.pt"
+        self.stop_file = args.checkpoints / "stop"
         if self.file.exists():
             self.load()
 
@@ -230,12 +231,11 @@ class Trainer:
         return stage, losses.mean().item(), norm.item(), factor
 
     def agree(self, seconds):
-        """All workers follow the clock of the first one."""
-        if self.world == 1:
-            return seconds
-        shared = torch.tensor([seconds], dtype=torch.float64)
-        dist.broadcast(shared, 0)
-        return shared.item()
+        """All workers follow the clock of the first one, and stop together when the stop file is there."""
+        shared = torch.tensor([seconds, float(self.stop_file.exists())], dtype=torch.float64)
+        if self.world > 1:
+            dist.broadcast(shared, 0)
+        return shared.tolist()
 
     def run(self):
         sums, started, saved, last = [], time.time(), time.monotonic(), None
@@ -247,7 +247,8 @@ class Trainer:
                 levels = held_out(self.ema, min(4, stage.frames if stage.frames < 16 else 4))
                 self.write(dict(step=self.step, held_out=[round(v, 4) for v in levels],
                                 frames=min(4, stage.frames)))
-            self.schedule.count(self.agree(time.monotonic() - begin))
+            seconds, stop = self.agree(time.monotonic() - begin)
+            self.schedule.count(seconds)
             if self.step % 20 == 0:
                 mean = np.mean(sums, 0)
                 self.write(dict(step=self.step, stage=stage.name, clock=round(self.schedule.clock, 1),
@@ -258,6 +259,8 @@ class Trainer:
                 self.save()
                 saved = time.monotonic()
             last = stage.name
+            if stop:
+                break
         self.save()
 
     def write(self, record):
