@@ -8,7 +8,7 @@ function(lacuna_target target)
     if(MSVC)
         target_compile_options(${target} PRIVATE /W4 $<$<BOOL:${LACUNA_WERROR}>:/WX>)
     else()
-        target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow $<$<BOOL:${LACUNA_WERROR}>:-Werror>)
+        target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wno-missing-field-initializers $<$<BOOL:${LACUNA_WERROR}>:-Werror>)
     endif()
 endfunction()
 

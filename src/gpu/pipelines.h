@@ -45,6 +45,8 @@ public:
     LacunaResult get(const PipelineKey& key, Pipeline*& pipeline, std::string& sentence);
 
 private:
+    LacunaResult create(const PipelineKey& key, Pipeline& made, std::string& sentence);
+
     const DeviceFunctions& vk_;
     VkDevice device_;
     VkPipelineCache cache_;

@@ -51,6 +51,10 @@ struct AttendVariant
 
 std::span<const AttendVariant* const> attendVariants(); // fastest first: coopmat, scalar
 
+// Why the plan would not use the variant: what the application refused (the self-test, say), then the variant's own
+// reason. Empty: it can run. `forced`: asked for by name.
+std::string tierRefusal(const Caps& caps, const Problem& problem, const AttendVariant& variant, bool forced);
+
 // The variant and tile that the plan uses, and why the faster ones were refused.
 struct AttendChoice
 {

@@ -1,0 +1,163 @@
+// describe.cpp - says in JSON what a plan runs, what a device offers, and which methods exist.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "describe.h"
+
+#include "json.h"
+
+namespace lacuna
+{
+namespace
+{
+
+const char* typeName(OptionType type)
+{
+    switch (type)
+    {
+    case OptionType::Int:
+        return "int";
+    case OptionType::Float:
+        return "float";
+    case OptionType::Size3:
+        return "size3";
+    case OptionType::Choice:
+        return "choice";
+    }
+    return "";
+}
+
+void writeOption(Json& json, const OptionDesc& option)
+{
+    json.open('{').member("name", option.name).member("type", typeName(option.type));
+    json.member("default", option.fallback);
+    if (option.type == OptionType::Choice)
+        json.member("choices", option.choices);
+    else
+        json.member("min", option.min).member("max", option.max);
+    json.member("meaning", option.meaning).close('}');
+}
+
+// A value as its option would be typed.
+void writeValue(Json& json, const OptionDesc& option, const Options& options, uint32_t i)
+{
+    json.key(option.name);
+    if (option.type == OptionType::Size3)
+    {
+        const Size3 s = options.size3(i);
+        json.value(std::to_string(s.t) + "x" + std::to_string(s.h) + "x" + std::to_string(s.w));
+    }
+    else if (option.type == OptionType::Choice)
+    {
+        std::string_view rest = option.choices;
+        for (int64_t skip = options.integer(i); skip > 0; --skip)
+            rest.remove_prefix(rest.find('|') + 1);
+        json.value(rest.substr(0, rest.find('|')));
+    }
+    else
+        json.value(options.number(i));
+}
+
+const char* dtypeName(LacunaDtype dtype)
+{
+    return dtype == LACUNA_DTYPE_F16 ? "f16" : "f32";
+}
+
+void writeShape(Json& json, const Problem& p)
+{
+    json.key("shape").open('{');
+    json.member("batch", p.batch).member("q_heads", p.q_heads).member("kv_heads", p.kv_heads);
+    json.member("q_len", p.q_len).member("k_len", p.k_len).member("head_dim", p.head_dim);
+    json.member("dtype", dtypeName(p.dtype)).member("out_dtype", dtypeName(p.out_dtype)).member("scale", p.scale);
+    json.close('}');
+}
+
+} // namespace
+
+std::string explainPlan(const CompiledPlan& plan, const Caps& caps)
+{
+    const Method& method = *plan.request.method;
+    Json json;
+    json.open('{').member("method", method.name).member("kind", method.kind);
+    json.key("options").open('{');
+    for (uint32_t i = 0; i < method.options.size(); ++i)
+        writeValue(json, method.options[i], plan.request.options, i);
+    json.close('}');
+    writeShape(json, plan.request.problem);
+
+    json.member("device", caps.device_name).member("driver", caps.driver_name);
+    json.member("tier", plan.attend.variant->name).member("tile", plan.attend.tile.text);
+    json.key("refused").open('[');
+    for (const AttendChoice::Refusal& refusal : plan.attend.refusals)
+        json.open('{').member("tier", refusal.name).member("reason", refusal.reason).close('}');
+    json.close(']');
+
+    const bool is_static = std::string_view(method.kind) == "static";
+    json.member("max_density", plan.built.max_density).member("density_is_exact", is_static);
+    json.member("flops", plan.flops());
+    json.member("dense_flops", plan.flops() / plan.built.max_density);
+    json.member("bytes_once", plan.bytesOnce()).member("bytes_streamed", plan.bytesStreamed());
+    json.member("shared_bytes", plan.attend.tile.shared_bytes);
+    json.member("constants_bytes", plan.constants.size()).member("workspace_bytes", plan.workspace_bytes);
+    json.key("passes").open('[');
+    for (const Pass& pass : plan.passes)
+    {
+        json.open('{').member("name", pass.name).key("groups").open('[');
+        for (const uint32_t n : pass.groups)
+            json.value(n);
+        json.close(']').close('}');
+    }
+    json.close(']').close('}');
+    return json.text();
+}
+
+std::string describeCaps(const Caps& caps)
+{
+    // The shape that a tier is judged by here: the commonest one of video models.
+    Problem problem;
+    problem.head_dim = 64;
+    problem.q_len = problem.k_len = 4096;
+
+    Json json;
+    json.open('{').member("device", caps.device_name).member("driver", caps.driver_name);
+    json.member("is_cpu", caps.is_cpu).member("subgroup_size", caps.subgroup_size);
+    json.member("min_subgroup_size", caps.min_subgroup_size).member("max_subgroup_size", caps.max_subgroup_size);
+    json.member("shared_bytes", caps.max_shared_bytes);
+    json.key("matrix_shapes").open('[');
+    for (const MatrixShape& s : caps.matrix_shapes)
+        json.value(std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k));
+    json.close(']').member("matrix_shapes_are_flexible", caps.has_flexible_shapes);
+
+    AttendChoice choice;
+    std::string sentence;
+    const bool any = chooseAttend(caps, problem, LACUNA_TIER_AUTO, {}, choice, sentence) == LACUNA_SUCCESS;
+    json.member("automatic_tier", any ? choice.variant->name : "none");
+    json.key("tiers").open('[');
+    for (const AttendVariant* variant : attendVariants())
+    {
+        const std::string hard = tierRefusal(caps, problem, *variant, true);
+        const std::string soft = tierRefusal(caps, problem, *variant, false);
+        json.open('{').member("name", variant->name);
+        json.member("available", hard.empty()).member("automatic", soft.empty());
+        json.member("reason", hard.empty() ? soft : hard).close('}');
+    }
+    json.close(']').close('}');
+    return json.text();
+}
+
+std::string describeMethods()
+{
+    Json json;
+    json.open('[');
+    for (const Method* method : allMethods())
+    {
+        json.open('{').member("name", method->name).member("title", method->title);
+        json.member("paper", method->paper).member("kind", method->kind).key("options").open('[');
+        for (const OptionDesc& option : method->options)
+            writeOption(json, option);
+        json.close(']').close('}');
+    }
+    json.close(']');
+    return json.text();
+}
+
+} // namespace lacuna

@@ -1,0 +1,186 @@
+// make_problem.cpp - checks a LacunaPlanDesc, field by field.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "make_problem.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lacuna
+{
+namespace
+{
+
+constexpr uint32_t kMaxTokens = 1u << 20;
+constexpr uint64_t kMaxStride = (uint64_t(1) << 35) - 8; // kernels hold stride / 8 in 32 bits
+
+// Collects the first failed check.
+struct Checker
+{
+    std::string& sentence;
+
+    bool require(bool ok, const std::string& what)
+    {
+        if (!ok && sentence.empty())
+            sentence = what;
+        return ok;
+    }
+    bool range(const char* name, uint64_t value, uint64_t min, uint64_t max)
+    {
+        return require(value >= min && value <= max, std::string(name) + " is " + std::to_string(value) +
+                                                         ", expected " + std::to_string(min) + ".." +
+                                                         std::to_string(max));
+    }
+};
+
+bool isDtype(LacunaDtype dtype)
+{
+    return dtype == LACUNA_DTYPE_F16 || dtype == LACUNA_DTYPE_F32;
+}
+
+void checkShape(Checker& check, const LacunaPlanDesc& d, Problem& p)
+{
+    check.range("batch", d.batch, 1, 65535);
+    check.range("q_heads", d.q_heads, 1, 65535);
+    check.range("q_len", d.q_len, 1, kMaxTokens);
+    p.batch = d.batch;
+    p.q_heads = d.q_heads;
+    p.kv_heads = d.kv_heads ? d.kv_heads : d.q_heads;
+    p.q_len = d.q_len;
+    p.k_len = d.k_len ? d.k_len : d.q_len;
+    p.head_dim = d.head_dim;
+    check.range("k_len", p.k_len, 1, kMaxTokens);
+    check.require(p.q_heads % p.kv_heads == 0, "kv_heads is " + std::to_string(p.kv_heads) +
+                                                   ", expected a divisor of q_heads (" + std::to_string(p.q_heads) +
+                                                   ")");
+    check.require(d.head_dim % 8 == 0 && d.head_dim >= 8 && d.head_dim <= 256,
+                  "head_dim is " + std::to_string(d.head_dim) + ", expected a multiple of 8 in 8..256");
+    check.require(isDtype(d.dtype),
+                  "dtype is " + std::to_string(int(d.dtype)) + ", expected LACUNA_DTYPE_F16 or LACUNA_DTYPE_F32");
+    check.require(d.out_dtype == 0 || isDtype(d.out_dtype), "out_dtype is " + std::to_string(int(d.out_dtype)) +
+                                                                ", expected 0, LACUNA_DTYPE_F16 or LACUNA_DTYPE_F32");
+    p.dtype = d.dtype;
+    p.out_dtype = d.out_dtype ? d.out_dtype : d.dtype;
+    check.require(std::isfinite(d.scale) && d.scale >= 0,
+                  "scale is " + std::to_string(d.scale) + ", expected a finite number >= 0 (0 means 1 / sqrt(D))");
+    p.scale = d.scale > 0 ? double(d.scale) : 1 / std::sqrt(double(d.head_dim));
+}
+
+void checkGrid(Checker& check, const LacunaPlanDesc& d, Problem& p)
+{
+    const LacunaVideoGrid& g = d.grid;
+    if (g.frames == 0 && g.height == 0 && g.width == 0)
+    {
+        check.require(g.text_before == 0 && g.text_after == 0, "grid has text tokens but no frames x height x width");
+        return;
+    }
+    check.range("grid.frames", g.frames, 1, kMaxTokens);
+    check.range("grid.height", g.height, 1, kMaxTokens);
+    check.range("grid.width", g.width, 1, kMaxTokens);
+    check.range("grid.text_before", g.text_before, 0, kMaxTokens);
+    check.range("grid.text_after", g.text_after, 0, kMaxTokens);
+    if (!check.sentence.empty())
+        return;
+    p.grid.size = {g.frames, g.height, g.width};
+    p.grid.text_before = g.text_before;
+    p.grid.text_after = g.text_after;
+    check.require(p.grid.tokens() == p.q_len && p.grid.tokens() == p.k_len,
+                  "grid has " + std::to_string(p.grid.tokens()) + " tokens, but q_len is " + std::to_string(p.q_len) +
+                      " and k_len is " + std::to_string(p.k_len));
+}
+
+Strides checkStrides(Checker& check, const char* name, const LacunaStrides& s, uint32_t heads, uint32_t tokens,
+                     uint32_t head_dim)
+{
+    if (s.batch == 0 && s.head == 0 && s.token == 0)
+        return {uint64_t(heads) * tokens * head_dim, uint64_t(tokens) * head_dim, head_dim};
+    const auto one = [&](const char* axis, uint64_t value) {
+        check.require(value % 8 == 0 && value <= kMaxStride, std::string(name) + "." + axis + " is " +
+                                                                 std::to_string(value) +
+                                                                 ", expected a multiple of 8 in 0.." +
+                                                                 std::to_string(kMaxStride));
+    };
+    one("batch", s.batch);
+    one("head", s.head);
+    one("token", s.token);
+    return {s.batch, s.head, s.token};
+}
+
+// Two elements of the output at one address would race.
+void checkOutputStrides(Checker& check, const Problem& p)
+{
+    struct Axis
+    {
+        uint64_t stride, count;
+    };
+    Axis axes[] = {{p.out.batch, p.batch}, {p.out.head, p.q_heads}, {p.out.token, p.q_len}};
+    std::sort(std::begin(axes), std::end(axes), [](const Axis& a, const Axis& b) { return a.stride < b.stride; });
+    uint64_t extent = p.head_dim;
+    for (const Axis& axis : axes)
+    {
+        if (axis.count == 1)
+            continue;
+        check.require(axis.stride >= extent, "out_strides overlap: two elements of the output share an address");
+        extent = axis.stride * (axis.count - 1) + extent;
+    }
+}
+
+std::string knownMethods()
+{
+    std::string names;
+    for (const Method* method : allMethods())
+        names += (names.empty() ? "" : ", ") + std::string(method->name);
+    return names;
+}
+
+} // namespace
+
+uint64_t tensorExtent(const Strides& s, uint32_t batch, uint32_t heads, uint32_t tokens, uint32_t head_dim)
+{
+    return uint64_t(batch - 1) * s.batch + uint64_t(heads - 1) * s.head + uint64_t(tokens - 1) * s.token + head_dim;
+}
+
+LacunaResult makeRequest(const LacunaPlanDesc* desc, Request& request, std::string& sentence)
+{
+    sentence.clear();
+    if (!desc)
+    {
+        sentence = "desc is NULL";
+        return LACUNA_ERROR_INVALID_ARGUMENT;
+    }
+    Checker check = {sentence};
+    Problem& p = request.problem;
+    checkShape(check, *desc, p);
+    checkGrid(check, *desc, p);
+    p.q = checkStrides(check, "q_strides", desc->q_strides, p.q_heads, p.q_len, p.head_dim);
+    p.k = checkStrides(check, "k_strides", desc->k_strides, p.kv_heads, p.k_len, p.head_dim);
+    p.v = checkStrides(check, "v_strides", desc->v_strides, p.kv_heads, p.k_len, p.head_dim);
+    p.out = checkStrides(check, "out_strides", desc->out_strides, p.q_heads, p.q_len, p.head_dim);
+    checkOutputStrides(check, p);
+    check.require(desc->option_count == 0 || desc->options, "options is NULL but option_count is " +
+                                                                std::to_string(desc->option_count));
+    check.require(desc->tuning_count == 0 || desc->tuning,
+                  "tuning is NULL but tuning_count is " + std::to_string(desc->tuning_count));
+    if (!sentence.empty())
+        return LACUNA_ERROR_INVALID_ARGUMENT;
+
+    request.method = desc->method ? findMethod(desc->method) : nullptr;
+    if (!request.method)
+    {
+        sentence = "method is '" + std::string(desc->method ? desc->method : "(null)") + "', expected one of " +
+                   knownMethods();
+        return LACUNA_ERROR_INVALID_ARGUMENT;
+    }
+    const std::string owner = std::string("method '") + request.method->name + "'";
+    if (!parseOptions(request.method->options, {desc->options, desc->option_count}, owner.c_str(), request.options,
+                      sentence))
+        return LACUNA_ERROR_INVALID_ARGUMENT;
+    if (const std::string reason = request.method->unsupportedReason(p, request.options); !reason.empty())
+    {
+        sentence = owner + " " + reason;
+        return LACUNA_ERROR_INVALID_ARGUMENT;
+    }
+    return LACUNA_SUCCESS;
+}
+
+} // namespace lacuna

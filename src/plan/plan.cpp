@@ -1,0 +1,188 @@
+// plan.cpp - makes plans, checks the caller's buffers, and records.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "plan.h"
+
+#include <cstring>
+
+namespace lacuna
+{
+namespace
+{
+
+struct Range
+{
+    const char* name;
+    LacunaMemory memory;
+    uint64_t needed;
+    uint64_t alignment;
+};
+
+bool overlap(const Range& a, const Range& b)
+{
+    return a.needed && b.needed && a.memory.address < b.memory.address + b.needed &&
+           b.memory.address < a.memory.address + a.needed;
+}
+
+bool checkRange(const Range& r, std::string& sentence)
+{
+    if (r.needed == 0)
+        return true;
+    if (r.memory.address == 0)
+        sentence = std::string(r.name) + ".address is 0";
+    else if (r.memory.address % r.alignment != 0)
+        sentence = std::string(r.name) + ".address is " + std::to_string(r.memory.address) +
+                   ", expected a multiple of " + std::to_string(r.alignment);
+    else if (r.memory.size_bytes < r.needed)
+        sentence = std::string(r.name) + ".size_bytes is " + std::to_string(r.memory.size_bytes) +
+                   ", the plan needs " + std::to_string(r.needed);
+    return sentence.empty();
+}
+
+VkDeviceAddress addressOf(const SlotInfo& slot, const LacunaAttentionBuffers& b)
+{
+    switch (slot.region)
+    {
+    case Region::Constants:
+        return b.constants.address + slot.offset;
+    case Region::Workspace:
+        return b.workspace.address + slot.offset;
+    case Region::Caller:
+        break;
+    }
+    const LacunaMemory* caller[] = {&b.q, &b.k, &b.v, &b.out, &b.lse, &b.ranges, &b.spans};
+    return caller[uint32_t(slot.caller)]->address;
+}
+
+void recordBarrier(const DeviceFunctions& vk, VkCommandBuffer cmd)
+{
+    VkMemoryBarrier barrier = {VK_STRUCTURE_TYPE_MEMORY_BARRIER};
+    barrier.srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT;
+    barrier.dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT;
+    vk.vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1,
+                            &barrier, 0, nullptr, 0, nullptr);
+}
+
+} // namespace
+
+LacunaResult makePlan(const LacunaPlanDesc* desc, const Caps& caps, Pipelines& pipelines, CompiledPlan& plan,
+                      std::string& sentence)
+{
+    if (const LacunaResult r = makeRequest(desc, plan.request, sentence); r != LACUNA_SUCCESS)
+        return r;
+    const Problem& problem = plan.request.problem;
+    if (const LacunaResult r = chooseAttend(caps, problem, desc->tier, {desc->tuning, desc->tuning_count},
+                                            plan.attend, sentence);
+        r != LACUNA_SUCCESS)
+        return r;
+
+    PlanBuilder builder(problem, caps, pipelines, plan.attend);
+    plan.built = plan.request.method->build(builder, problem, plan.request.options);
+    if (builder.result() != LACUNA_SUCCESS)
+    {
+        sentence = builder.sentence();
+        return builder.result();
+    }
+    plan.passes = builder.takePasses();
+    plan.slots = builder.slots();
+    plan.constants = builder.constantBytes();
+    plan.workspace_bytes = builder.workspaceBytes();
+    return LACUNA_SUCCESS;
+}
+
+double CompiledPlan::flops() const
+{
+    const Problem& p = request.problem;
+    return 4.0 * p.head_dim * p.heads() * double(p.q_len) * double(p.k_len) * built.max_density;
+}
+
+uint64_t CompiledPlan::bytesOnce() const
+{
+    const Problem& p = request.problem;
+    const uint64_t q = uint64_t(p.heads()) * p.q_len * p.head_dim;
+    const uint64_t kv = uint64_t(p.batch) * p.kv_heads * p.k_len * p.head_dim;
+    return (q + 2 * kv) * dtypeBytes(p.dtype) + q * dtypeBytes(p.out_dtype);
+}
+
+double CompiledPlan::bytesStreamed() const
+{
+    const Problem& p = request.problem;
+    const double tiles = double(p.heads()) * ((p.q_len + attend.tile.rows - 1) / attend.tile.rows);
+    return tiles * built.max_density * p.k_len * 2.0 * p.head_dim * dtypeBytes(p.dtype);
+}
+
+LacunaResult checkBuffers(const CompiledPlan& plan, const LacunaAttentionBuffers* buffers, bool with_attend,
+                          std::string& sentence)
+{
+    sentence.clear();
+    if (!buffers)
+    {
+        sentence = "buffers is NULL";
+        return LACUNA_ERROR_INVALID_ARGUMENT;
+    }
+    const Problem& p = plan.request.problem;
+    const auto tensor = [&](const Strides& s, uint32_t heads, uint32_t tokens, LacunaDtype dtype) {
+        return tensorExtent(s, p.batch, heads, tokens, p.head_dim) * dtypeBytes(dtype);
+    };
+    const auto used = [&](uint64_t bytes, bool is_used) { return is_used ? bytes : 0; };
+    const bool is_given = std::strcmp(plan.request.method->kind, "given") == 0;
+    const uint64_t given_ranges = uint64_t(p.heads()) * plan.built.q_order.blocks() * 8;
+
+    // Written ones first: each must not overlap any other.
+    const Range ranges[] = {
+        {"out", buffers->out, used(tensor(p.out, p.q_heads, p.q_len, p.out_dtype), with_attend), 16},
+        {"lse", buffers->lse, used(uint64_t(p.heads()) * p.q_len * 4, with_attend && buffers->lse.address), 4},
+        {"workspace", buffers->workspace, plan.workspace_bytes, 256},
+        {"constants", buffers->constants, plan.constants.size(), 256},
+        {"q", buffers->q, tensor(p.q, p.q_heads, p.q_len, p.dtype), 16},
+        {"k", buffers->k, tensor(p.k, p.kv_heads, p.k_len, p.dtype), 16},
+        {"v", buffers->v, used(tensor(p.v, p.kv_heads, p.k_len, p.dtype), with_attend), 16},
+        {"ranges", buffers->ranges, used(given_ranges, is_given), 8},
+        {"spans", buffers->spans, used(8, is_given), 8},
+    };
+    constexpr size_t kWritten = 3;
+    for (const Range& range : ranges)
+        if (!checkRange(range, sentence))
+            return LACUNA_ERROR_INVALID_ARGUMENT;
+    for (size_t i = 0; i < kWritten; ++i)
+        for (size_t j = i + 1; j < std::size(ranges); ++j)
+            if (overlap(ranges[i], ranges[j]))
+            {
+                sentence = std::string(ranges[i].name) + " overlaps " + ranges[j].name;
+                return LACUNA_ERROR_INVALID_ARGUMENT;
+            }
+    return LACUNA_SUCCESS;
+}
+
+void recordPlan(const DeviceFunctions& vk, VkCommandBuffer cmd, const CompiledPlan& plan,
+                const LacunaAttentionBuffers& buffers, bool with_attend)
+{
+    for (const Pass& pass : plan.passes)
+    {
+        if (pass.is_attend && !with_attend)
+            break;
+        uint8_t push[128];
+        std::memcpy(push, pass.push.data(), pass.push.size());
+        for (const Patch& patch : pass.patches)
+        {
+            const VkDeviceAddress address = addressOf(plan.slots[patch.slot.id], buffers);
+            std::memcpy(push + patch.push_offset, &address, sizeof address);
+        }
+        if (pass.needs_barrier)
+            recordBarrier(vk, cmd);
+        if (vk.vkCmdBeginDebugUtilsLabelEXT)
+        {
+            VkDebugUtilsLabelEXT label = {VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT};
+            label.pLabelName = pass.name.c_str();
+            vk.vkCmdBeginDebugUtilsLabelEXT(cmd, &label);
+        }
+        vk.vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pass.pipeline->handle);
+        vk.vkCmdPushConstants(cmd, pass.pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, uint32_t(pass.push.size()),
+                              push);
+        vk.vkCmdDispatch(cmd, pass.groups[0], pass.groups[1], pass.groups[2]);
+        if (vk.vkCmdEndDebugUtilsLabelEXT)
+            vk.vkCmdEndDebugUtilsLabelEXT(cmd);
+    }
+}
+
+} // namespace lacuna

@@ -1,0 +1,42 @@
+// plan.h - an immutable plan: passes, memory layout, and what they were made from; replayed into a command buffer.
+//
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "../passes/attend.h"
+#include "make_problem.h"
+#include "plan_builder.h"
+
+#include <string>
+#include <vector>
+
+namespace lacuna
+{
+
+struct CompiledPlan
+{
+    Request request;
+    AttendChoice attend;
+    Built built;
+    std::vector<Pass> passes;
+    std::vector<SlotInfo> slots;
+    std::vector<uint8_t> constants;
+    uint64_t workspace_bytes = 0;
+
+    double flops() const;
+    uint64_t bytesOnce() const;     // every tensor moved once
+    double bytesStreamed() const;   // what the kernel asks for: K and V once for every tile of queries
+};
+
+LacunaResult makePlan(const LacunaPlanDesc* desc, const Caps& caps, Pipelines& pipelines, CompiledPlan& plan,
+                      std::string& sentence);
+
+// Checks addresses, sizes and overlap of what the passes up to (and, if `with_attend`, including) ATTEND touch.
+LacunaResult checkBuffers(const CompiledPlan& plan, const LacunaAttentionBuffers* buffers, bool with_attend,
+                          std::string& sentence);
+
+// Records the passes. Allocates nothing and cannot fail: checkBuffers comes first.
+void recordPlan(const DeviceFunctions& vk, VkCommandBuffer cmd, const CompiledPlan& plan,
+                const LacunaAttentionBuffers& buffers, bool with_attend);
+
+} // namespace lacuna
