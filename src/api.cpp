@@ -313,6 +313,9 @@ LacunaResult lacunaReferenceMask(const LacunaPlanDesc* desc, const float* q, con
         return r;
     if (!mask)
         return report.null("mask");
+    if (!request.method->reference)
+        return report(LACUNA_ERROR_UNSUPPORTED, "method '" + std::string(request.method->name) +
+                                                    "' takes its list from the caller, there is no mask to compute");
     if (std::strcmp(request.method->kind, "static") != 0 && (!q || !k))
         return report(LACUNA_ERROR_INVALID_ARGUMENT,
                       "q or k is NULL, and method '" + std::string(request.method->name) + "' decides by their values");

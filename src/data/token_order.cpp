@@ -61,6 +61,8 @@ TileOrder tileOrder(const VideoGrid& grid, const Size3& tile)
         order.perm.push_back(text_after + token);
     if (grid.text_after > 0)
         closeBlock();
+    if (std::is_sorted(order.perm.begin(), order.perm.end()))
+        order.perm.clear(); // the identity: nothing to gather
     return order;
 }
 

@@ -54,6 +54,7 @@ struct Method
     Built (*build)(PlanBuilder& builder, const Problem& problem, const Options& options);
 
     // The definition. mask: uint8 [B * Hq, query_count, Nk] in the caller's token order, zeroed before the call.
+    // Null for kind "given".
     void (*reference)(const Problem& problem, const Options& options, const ReferenceInputs& inputs,
                       uint32_t first_query, uint32_t query_count, uint8_t* mask);
 };

@@ -44,7 +44,9 @@ struct TopkParams
     uint32_t row_begin = 0, row_end = 0;
     uint32_t candidate_begin = 0, candidate_end = 0;
     uint32_t keep = 1;
-    uint32_t local_radius = 0; // |(I - row_begin) - (J - candidate_begin)| <= radius is forced
+    // Candidate j is forced for row i (both counted from their begin) when |j - own(i)| <= radius, where
+    // own(i) = floor((2 i + 1) * candidates / (2 * rows)): i itself when there are as many rows as candidates.
+    uint32_t local_radius = 0;
 };
 Slot selectTopk(PlanBuilder& b, Slot scores, const TopkParams& params);
 

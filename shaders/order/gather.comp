@@ -1,0 +1,38 @@
+#version 460
+// gather.comp - copy the tokens of one operand into the method's order.
+//
+// SPDX-License-Identifier: Apache-2.0
+//
+// in     source  fp16 or fp32 [B, heads, tokens, D], strided
+// in     order   u32 [tokens]
+// out    dense   [B, heads, tokens, D]: position i holds token order[i]
+//
+// grid   (ceil(tokens * vectors / kThreads), slices, 1), one 16-byte vector per invocation
+// spec   0 kThreads   workgroup size
+//        1 kVectors   16-byte vectors of one token
+
+#extension GL_GOOGLE_include_directive : require
+#include "lib/memory.glsl"
+#include "shared/order.h"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint kVectors = 8;
+
+layout(push_constant, std430) uniform Push { GatherPush push; };
+
+void main()
+{
+    const uint position = gl_GlobalInvocationID.x / kVectors;
+    const uint vector = gl_GlobalInvocationID.x % kVectors;
+    if (position >= push.tokens)
+        return;
+
+    const uint token = UintArray(push.order).at[position];
+    for (uint slice = gl_WorkGroupID.y; slice < push.slices; slice += gl_NumWorkGroups.y)
+    {
+        const uint from = slice / push.heads * push.source_batch +
+                          slice % push.heads * push.source_head + token * push.source_token;
+        const uvec2 to = advance(push.dense, slice * push.tokens + position, kVectors * 16);
+        Uvec4Array(to).at[vector] = Uvec4Array(advance(push.source, from, 16)).at[vector];
+    }
+}

@@ -1,0 +1,164 @@
+// sliding_tile.cpp - Sliding Tile Attention: every tile of the video keeps a box of tiles around it.
+//
+// SPDX-License-Identifier: Apache-2.0
+//
+//   tiles of one axis    0   1   2   3   4   5       window 3
+//   tile 0 keeps        [x   x   x]                  at a border the window is moved inward,
+//   tile 3 keeps                [x   x   x]          so that every tile keeps the same number
+//   tile 5 keeps                    [x   x   x]
+//
+// Idea     attention of video models is local in time and space. Whole tiles are kept or dropped, so that no attention
+//          block is half used. Per axis with n tiles: centre c = clamp(tile, k/2, n - 1 - k/2), kept are |key - c| <= k/2;
+//          the whole axis if 2 * (k/2) + 1 >= n. Text queries keep every key, text keys are kept by every query.
+// Paper    arXiv 2502.04507; with odd k it is GNA / NATTEN with window k * tile and stride tile.
+// Cost     product over the axes of min(2 * (k/2) + 1, n) / n of dense.
+// Passes   gather K, gather V, attend; the list is made on the host, one for all heads
+// Limits   An even k acts like k + 1, as in the authors' code. Their code needs grids that are multiples of the tile and
+//          pads the text; here border tiles hold just the tokens that exist.
+
+#include "method.h"
+
+#include "../passes/attend.h"
+#include "../passes/passes.h"
+
+#include <algorithm>
+
+namespace lacuna
+{
+namespace
+{
+
+enum
+{
+    kTile,
+    kWindow
+};
+
+const OptionDesc kOptions[] = {
+    {"tile", OptionType::Size3, "4x4x4", 1, 64, "tokens of one tile: frames x rows x columns"},
+    {"window", OptionType::Size3, "3x3x3", 1, 1024, "tiles kept around each tile, per axis"},
+};
+
+std::string unsupportedReason(const Problem& p, const Options&)
+{
+    return p.grid.empty() ? "needs a video grid" : "";
+}
+
+struct TileRange
+{
+    uint32_t begin, end;
+};
+
+// The tiles that `tile` keeps on one axis of `tiles` tiles.
+TileRange keptTiles(uint32_t tile, uint32_t tiles, uint32_t window)
+{
+    const uint32_t radius = window / 2;
+    if (2 * radius + 1 >= tiles)
+        return {0, tiles};
+    const uint32_t centre = std::clamp(tile, radius, tiles - 1 - radius);
+    return {centre - radius, centre + radius + 1};
+}
+
+// One row per block of `order`, in its order.
+KeySpans windowSpans(const VideoGrid& grid, const TileOrder& order, const Size3& window)
+{
+    const uint32_t tokens = uint32_t(grid.tokens());
+    KeySpans spans;
+    spans.rows = order.blocks();
+    if (grid.text_before > 0)
+        spans.append({{0, tokens}});
+
+    std::vector<KeySpan> row;
+    for (uint32_t t = 0; t < order.tiles.t; ++t)
+        for (uint32_t h = 0; h < order.tiles.h; ++h)
+            for (uint32_t w = 0; w < order.tiles.w; ++w)
+            {
+                const TileRange kept_t = keptTiles(t, order.tiles.t, window.t);
+                const TileRange kept_h = keptTiles(h, order.tiles.h, window.h);
+                const TileRange kept_w = keptTiles(w, order.tiles.w, window.w);
+                row.clear();
+                if (grid.text_before > 0)
+                    row.push_back({0, grid.text_before});
+                for (uint32_t kt = kept_t.begin; kt < kept_t.end; ++kt)
+                    for (uint32_t kh = kept_h.begin; kh < kept_h.end; ++kh)
+                        row.push_back({order.borders[order.tileBlock(kt, kh, kept_w.begin)],
+                                       order.borders[order.tileBlock(kt, kh, kept_w.end - 1) + 1]});
+                if (grid.text_after > 0)
+                    row.push_back({tokens - grid.text_after, tokens});
+                spans.append(row);
+            }
+
+    if (grid.text_after > 0)
+        spans.append({{0, tokens}});
+    return spans;
+}
+
+Built build(PlanBuilder& b, const Problem& p, const Options& options)
+{
+    const TileOrder order = tileOrder(p.grid, options.size3(kTile));
+    const KeySpans spans = windowSpans(p.grid, order, options.size3(kWindow));
+
+    Built built;
+    built.q_order = order;
+    built.k_order = order;
+    built.list = staticSpans(b, spans);
+    built.max_density = double(spans.keptPairs(order.borders)) / (double(p.q_len) * p.k_len);
+
+    const Operand k = gatherTokens(b, operandK(p), order, "gather k");
+    const Operand v = gatherTokens(b, operandV(p), order, "gather v");
+    attend(b, {operandQ(p), k, v, built.q_order, built.list});
+    return built;
+}
+
+// The definition, token by token, from (t, h, w) coordinates.
+bool keepsOnAxis(uint32_t query, uint32_t key, uint32_t length, uint32_t tile, uint32_t window)
+{
+    const int64_t tiles = (int64_t(length) + tile - 1) / tile;
+    const int64_t query_tile = query / tile, key_tile = key / tile, half = window / 2;
+    if (2 * half + 1 >= tiles)
+        return true;
+    const int64_t centre = std::min(std::max(query_tile, half), tiles - 1 - half);
+    return std::abs(key_tile - centre) <= half;
+}
+
+bool keeps(const VideoGrid& grid, const Size3& tile, const Size3& window, uint32_t query, uint32_t key)
+{
+    const auto isText = [&](uint32_t token)
+    { return token < grid.text_before || token >= grid.text_before + grid.size.volume(); };
+    if (isText(query) || isText(key))
+        return true;
+
+    const uint32_t rows = grid.size.h, columns = grid.size.w;
+    const uint32_t q = query - grid.text_before, k = key - grid.text_before;
+    return keepsOnAxis(q / (rows * columns), k / (rows * columns), grid.size.t, tile.t, window.t) &&
+           keepsOnAxis(q / columns % rows, k / columns % rows, rows, tile.h, window.h) &&
+           keepsOnAxis(q % columns, k % columns, columns, tile.w, window.w);
+}
+
+void reference(const Problem& p, const Options& options, const ReferenceInputs&, uint32_t first_query,
+               uint32_t query_count, uint8_t* mask)
+{
+    const uint64_t head_size = uint64_t(query_count) * p.k_len;
+    for (uint32_t i = 0; i < query_count; ++i)
+        for (uint32_t key = 0; key < p.k_len; ++key)
+            mask[uint64_t(i) * p.k_len + key] =
+                keeps(p.grid, options.size3(kTile), options.size3(kWindow), first_query + i, key);
+    for (uint32_t slice = 1; slice < p.heads(); ++slice)
+        std::copy_n(mask, head_size, mask + slice * head_size);
+}
+
+} // namespace
+
+extern const Method kSlidingTile;
+const Method kSlidingTile = {
+    .name = "sliding_tile",
+    .title = "a box of tiles around each tile of the video",
+    .paper = "arXiv 2502.04507, Fast Video Generation with Sliding Tile Attention",
+    .kind = "static",
+    .options = kOptions,
+    .unsupportedReason = unsupportedReason,
+    .build = build,
+    .reference = reference,
+};
+
+} // namespace lacuna

@@ -1,0 +1,71 @@
+// order.cpp - ORDER: the operands of the problem, and copies of them in the method's order.
+//
+// SPDX-License-Identifier: Apache-2.0
+
+#include "passes.h"
+
+#include "../../shaders/shared/order.h"
+
+#include <algorithm>
+
+namespace lacuna
+{
+namespace
+{
+
+constexpr uint32_t kVectorBytes = 16;
+constexpr uint32_t kThreads = 64;
+
+} // namespace
+
+Operand operandQ(const Problem& p)
+{
+    return {PlanBuilder::caller(Caller::Q), p.dtype, p.q_heads, p.q_len, p.q};
+}
+
+Operand operandK(const Problem& p)
+{
+    return {PlanBuilder::caller(Caller::K), p.dtype, p.kv_heads, p.k_len, p.k};
+}
+
+Operand operandV(const Problem& p)
+{
+    return {PlanBuilder::caller(Caller::V), p.dtype, p.kv_heads, p.k_len, p.v};
+}
+
+Operand gatherTokens(PlanBuilder& b, const Operand& operand, const TokenOrder& order, const char* name)
+{
+    if (order.perm.empty())
+        return operand;
+
+    const uint32_t elements_per_vector = kVectorBytes / dtypeBytes(operand.dtype);
+    const uint32_t vectors = b.problem().head_dim / elements_per_vector;
+    const uint64_t slices = uint64_t(b.problem().batch) * operand.heads;
+
+    Operand dense = operand;
+    dense.slot = b.workspace(slices * operand.tokens * vectors * kVectorBytes);
+    dense.strides.token = b.problem().head_dim;
+    dense.strides.head = dense.strides.token * operand.tokens;
+    dense.strides.batch = dense.strides.head * operand.heads;
+
+    GatherPush push = {};
+    push.tokens = operand.tokens;
+    push.heads = operand.heads;
+    push.slices = uint32_t(slices);
+    push.source_batch = uint32_t(operand.strides.batch / elements_per_vector);
+    push.source_head = uint32_t(operand.strides.head / elements_per_vector);
+    push.source_token = uint32_t(operand.strides.token / elements_per_vector);
+
+    const uint64_t invocations = uint64_t(operand.tokens) * vectors;
+    b.pass(Shader::gather, name)
+        .read(offsetof(GatherPush, source), operand.slot)
+        .read(offsetof(GatherPush, order), b.constants(order.perm))
+        .write(offsetof(GatherPush, dense), dense.slot)
+        .spec({kThreads, vectors})
+        .push(push)
+        .groups(uint32_t((invocations + kThreads - 1) / kThreads),
+                std::min(push.slices, b.caps().max_groups[1]));
+    return dense;
+}
+
+} // namespace lacuna

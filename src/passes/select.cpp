@@ -1,0 +1,52 @@
+// select.cpp - SELECT: the best-scoring blocks of every row as a bit map.
+//
+// SPDX-License-Identifier: Apache-2.0
+
+#include "passes.h"
+
+#include "../../shaders/shared/select.h"
+
+#include <algorithm>
+
+namespace lacuna
+{
+namespace
+{
+
+constexpr uint32_t kThreads = 64;
+
+} // namespace
+
+Slot selectTopk(PlanBuilder& b, Slot scores, const TopkParams& params)
+{
+    TopkPush push = {};
+    push.slices = b.problem().heads();
+    push.rows = params.rows;
+    push.row_begin = params.row_begin;
+    push.row_end = params.row_end;
+    push.blocks = params.blocks;
+    push.candidate_begin = params.candidate_begin;
+    push.candidate_end = params.candidate_end;
+    push.words = (params.blocks + 31) / 32;
+    push.keep = params.keep;
+    push.local_radius = params.local_radius;
+    const Slot bits = b.workspace(uint64_t(push.slices) * push.rows * push.words * sizeof(uint32_t));
+
+    // Where the middle of a row lies among the candidates: the diagonal, also when there are more rows than candidates.
+    const uint64_t rows = params.row_end - params.row_begin;
+    const uint64_t candidates = params.candidate_end - params.candidate_begin;
+    std::vector<uint32_t> own(rows);
+    for (uint64_t row = 0; row < rows; ++row)
+        own[row] = uint32_t((2 * row + 1) * candidates / (2 * rows));
+
+    b.pass(Shader::topk, "top blocks")
+        .read(offsetof(TopkPush, scores), scores)
+        .read(offsetof(TopkPush, own), b.constants(own))
+        .write(offsetof(TopkPush, bits), bits)
+        .spec({kThreads})
+        .push(push)
+        .groups(push.rows, std::min(push.slices, b.caps().max_groups[1]));
+    return bits;
+}
+
+} // namespace lacuna
