@@ -41,13 +41,15 @@ struct DeviceInfo
 };
 
 // Every Vulkan device of this machine in the loader's order; makes and destroys a VkDevice for each usable one.
-std::vector<DeviceInfo> listDevices();
+// self_test: as in DeviceOptions, so that describe_json says which tiers the device really gets.
+std::vector<DeviceInfo> listDevices(bool self_test = true);
 
 struct DeviceOptions
 {
     int index = -1;          // as in listDevices; -1: LACUNA_DEVICE, else the first discrete, integrated, other, CPU device
     bool validation = false; // validation and synchronization layers; messages go to validationMessages()
-    bool self_test = true;   // known-answer test of each tier; a tier that fails is refused with the reason
+    bool self_test = true;   // known-answer test of each tier; a tier that fails is refused with the reason.
+                             // The outcome is kept per device, driver and library under the XDG cache folder
 };
 
 enum class Memory
@@ -61,7 +63,7 @@ enum class Memory
 class Buffer
 {
 public:
-    Buffer() = default;
+    Buffer();
     Buffer(Buffer&&) noexcept;
     Buffer& operator=(Buffer&&) noexcept;
     ~Buffer();
@@ -75,6 +77,7 @@ public:
 
 private:
     friend class Device;
+    friend class Commands;
     struct Impl;
     std::unique_ptr<Impl> impl_;
     VkDeviceAddress address_ = 0;
@@ -86,7 +89,7 @@ private:
 class Kernel
 {
 public:
-    Kernel() = default;
+    Kernel();
     Kernel(Kernel&&) noexcept;
     Kernel& operator=(Kernel&&) noexcept;
     ~Kernel();
@@ -231,6 +234,7 @@ private:
     Device* device_ = nullptr;
     Plan plan_;
     LacunaPlanInfo info_ = {};
+    uint32_t heads_ = 0; // B * Hq
     Buffer constants_;
     Buffer workspace_;
 };
@@ -246,6 +250,23 @@ struct Result
 };
 Result attend(Device& device, const LacunaPlanDesc& desc, std::span<const float> q, std::span<const float> k,
               std::span<const float> v);
+
+// One kernel on one small attention against the double-precision reference.
+struct SelfTestRow
+{
+    std::string tier;  // "scalar"
+    std::string shape; // "dense H=2/1 N=77x77 D=64 f16"
+    double error = 0;  // largest over the output, and what rounding alone may cost
+    double bound = 0;
+    double lse_error = 0;
+    double lse_bound = 0;
+    std::string skipped; // the reason why it did not run; empty when it did
+    bool passed() const; // within both bounds, or skipped
+};
+
+// thorough: more head dims, lengths, fp32 inputs and a sparse method. Open the device without self_test to see a tier
+// that would be refused.
+std::vector<SelfTestRow> selfTest(Device& device, LacunaTier tier, bool thorough);
 
 // IEEE half precision, round to nearest even.
 uint16_t toHalf(float value);

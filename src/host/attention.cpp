@@ -1,0 +1,261 @@
+// attention.cpp - host::Attention: a plan with its memory; what it kept; and the one-call form for
+// host arrays.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include <lacuna/host.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+namespace lacuna::host
+{
+
+Attention::Attention(Device& device, const LacunaPlanDesc& desc) : device_(&device)
+{
+    LacunaPlan plan = nullptr;
+    device.check(lacunaCreatePlan(device.context(), &desc, &plan));
+    plan_.reset(plan);
+    device.check(lacunaGetPlanInfo(plan, &info_));
+    heads_ = desc.batch * desc.q_heads;
+    if (info_.constants_bytes != 0)
+    {
+        std::vector<std::byte> constants(info_.constants_bytes);
+        device.check(lacunaWritePlanConstants(plan, constants.data()));
+        constants_ = device.createBuffer(info_.constants_bytes);
+        device.upload(constants_, constants);
+    }
+    if (info_.workspace_bytes != 0)
+        workspace_ = device.createBuffer(info_.workspace_bytes);
+}
+
+std::string Attention::explain() const
+{
+    return text([&](size_t* size, char* json)
+                { return lacunaExplainPlan(plan_.get(), size, json); });
+}
+
+void Attention::record(Commands& commands, LacunaAttentionBuffers buffers) const
+{
+    buffers.constants = constants_.memory();
+    buffers.workspace = workspace_.memory();
+    commands.barrier();
+    device_->check(lacunaCmdAttention(commands.handle(), plan_.get(), &buffers));
+    commands.barrier();
+}
+
+void Attention::record(Commands& commands, const LacunaMemory& q, const LacunaMemory& k,
+                       const LacunaMemory& v, const LacunaMemory& out,
+                       const LacunaMemory& lse) const
+{
+    LacunaAttentionBuffers buffers = {};
+    buffers.q = q;
+    buffers.k = k;
+    buffers.v = v;
+    buffers.out = out;
+    buffers.lse = lse;
+    record(commands, buffers);
+}
+
+void Attention::recordSelect(Commands& commands, const LacunaMemory& q, const LacunaMemory& k) const
+{
+    LacunaAttentionBuffers buffers = {};
+    buffers.q = q;
+    buffers.k = k;
+    buffers.constants = constants_.memory();
+    buffers.workspace = workspace_.memory();
+    commands.barrier();
+    device_->check(lacunaCmdSelect(commands.handle(), plan_.get(), &buffers));
+    commands.barrier();
+}
+
+namespace
+{
+
+std::vector<uint32_t> orderOf(const uint32_t* order, uint32_t count)
+{
+    std::vector<uint32_t> result(count);
+    if (order)
+        std::copy_n(order, count, result.begin());
+    else
+        std::iota(result.begin(), result.end(), 0u);
+    return result;
+}
+
+template <typename T>
+void readRegion(Device& device, const Buffer& buffer, uint64_t offset, std::vector<T>& values)
+{
+    device.download(buffer, std::as_writable_bytes(std::span(values)), offset);
+}
+
+} // namespace
+
+Attention::Kept Attention::kept() const
+{
+    LacunaList list = {};
+    device_->check(lacunaGetPlanList(plan_.get(), &list));
+    if (list.region == LACUNA_REGION_CALLER)
+        throw Error(LACUNA_ERROR_INVALID_ARGUMENT,
+                    "kept: the list of method 'key_spans' belongs to the caller, read it there");
+    const Buffer& region = list.region == LACUNA_REGION_CONSTANTS ? constants_ : workspace_;
+
+    Kept kept;
+    kept.heads = heads_;
+    kept.row_borders.assign(list.row_borders, list.row_borders + list.row_count + 1);
+    kept.key_borders.assign(list.key_borders, list.key_borders + list.key_block_count + 1);
+    kept.q_order = orderOf(list.q_order, kept.row_borders.back());
+    kept.k_order = orderOf(list.k_order, kept.key_borders.back());
+
+    const uint32_t stored_heads = list.head_stride == 0 ? 1 : heads_;
+    std::vector<uint32_t> ranges(2 *
+                                 (uint64_t(stored_heads - 1) * list.head_stride + list.row_count));
+    readRegion(*device_, region, list.ranges_offset, ranges);
+    uint64_t span_count = 0;
+    for (size_t i = 0; i < ranges.size(); i += 2)
+        span_count = std::max(span_count, uint64_t(ranges[i]) + ranges[i + 1]);
+    std::vector<Span> spans(span_count);
+    readRegion(*device_, region, list.spans_offset, spans);
+
+    kept.spans.reserve(uint64_t(heads_) * list.row_count);
+    for (uint32_t head = 0; head < heads_; ++head)
+        for (uint32_t row = 0; row < list.row_count; ++row)
+        {
+            const uint64_t index = 2 * (uint64_t(head) * list.head_stride + row);
+            const auto first = spans.begin() + ranges[index];
+            kept.spans.emplace_back(first, first + ranges[index + 1]);
+        }
+    return kept;
+}
+
+double Attention::Kept::density() const
+{
+    const size_t rows = row_borders.size() - 1;
+    double pairs = 0;
+    for (size_t i = 0; i < spans.size(); ++i)
+        for (const Span& span : spans[i])
+            pairs +=
+                double(row_borders[i % rows + 1] - row_borders[i % rows]) * (span.end - span.begin);
+    return pairs / (double(heads) * double(q_order.size()) * double(k_order.size()));
+}
+
+std::vector<uint8_t> Attention::Kept::tokenMask() const
+{
+    const uint64_t q_len = q_order.size(), k_len = k_order.size();
+    const size_t rows = row_borders.size() - 1;
+    std::vector<uint8_t> mask(heads * q_len * k_len);
+    for (size_t i = 0; i < spans.size(); ++i)
+        for (uint32_t position = row_borders[i % rows]; position < row_borders[i % rows + 1];
+             ++position)
+        {
+            uint8_t* const line = mask.data() + (i / rows * q_len + q_order[position]) * k_len;
+            for (const Span& span : spans[i])
+                for (uint32_t key = span.begin; key < span.end; ++key)
+                    line[k_order[key]] = 1;
+        }
+    return mask;
+}
+
+std::vector<uint8_t> Attention::Kept::blockMask() const
+{
+    const size_t blocks = key_borders.size() - 1;
+    std::vector<uint8_t> mask(spans.size() * blocks);
+    for (size_t i = 0; i < spans.size(); ++i)
+        for (const Span& span : spans[i])
+        {
+            // The blocks that the span touches: from the one that holds its first key to the one
+            // with its last.
+            const auto first =
+                std::upper_bound(key_borders.begin(), key_borders.end(), span.begin) - 1;
+            const auto last = std::lower_bound(key_borders.begin(), key_borders.end(), span.end);
+            std::fill(mask.begin() + ptrdiff_t(i * blocks) + (first - key_borders.begin()),
+                      mask.begin() + ptrdiff_t(i * blocks) + (last - key_borders.begin()),
+                      uint8_t(1));
+        }
+    return mask;
+}
+
+namespace
+{
+
+Buffer uploadFloats(Device& device, const char* name, std::span<const float> values,
+                    uint64_t expected, LacunaDtype dtype)
+{
+    if (values.size() != expected)
+        throw Error(LACUNA_ERROR_INVALID_ARGUMENT,
+                    std::string("attend: ") + name + " has " + std::to_string(values.size()) +
+                        " elements, expected " + std::to_string(expected));
+    if (dtype != LACUNA_DTYPE_F16)
+    {
+        Buffer buffer = device.createBuffer(values.size_bytes());
+        device.upload(buffer, std::as_bytes(values));
+        return buffer;
+    }
+    std::vector<uint16_t> halves(values.size());
+    std::transform(values.begin(), values.end(), halves.begin(), toHalf);
+    Buffer buffer = device.createBuffer(halves.size() * 2);
+    device.upload(buffer, std::as_bytes(std::span(halves)));
+    return buffer;
+}
+
+std::vector<float> downloadFloats(Device& device, const Buffer& buffer, uint64_t count,
+                                  LacunaDtype dtype)
+{
+    std::vector<float> values(count);
+    if (dtype != LACUNA_DTYPE_F16)
+    {
+        device.download(buffer, std::as_writable_bytes(std::span(values)));
+        return values;
+    }
+    std::vector<uint16_t> halves(count);
+    device.download(buffer, std::as_writable_bytes(std::span(halves)));
+    std::transform(halves.begin(), halves.end(), values.begin(), fromHalf);
+    return values;
+}
+
+bool isDense(const LacunaStrides& s)
+{
+    return s.batch == 0 && s.head == 0 && s.token == 0;
+}
+
+} // namespace
+
+Result attend(Device& device, const LacunaPlanDesc& desc, std::span<const float> q,
+              std::span<const float> k, std::span<const float> v)
+{
+    if (!isDense(desc.q_strides) || !isDense(desc.k_strides) || !isDense(desc.v_strides) ||
+        !isDense(desc.out_strides))
+        throw Error(LACUNA_ERROR_INVALID_ARGUMENT,
+                    "attend: strides are given, expected dense host arrays");
+    const Attention attention(device, desc); // checks the rest of desc
+
+    const uint64_t kv_heads = desc.kv_heads ? desc.kv_heads : desc.q_heads;
+    const uint64_t k_len = desc.k_len ? desc.k_len : desc.q_len;
+    const uint64_t rows = uint64_t(desc.batch) * desc.q_heads * desc.q_len;
+    const uint64_t keys = uint64_t(desc.batch) * kv_heads * k_len;
+    const LacunaDtype out_dtype = desc.out_dtype ? desc.out_dtype : desc.dtype;
+    const Buffer q_buffer = uploadFloats(device, "q", q, rows * desc.head_dim, desc.dtype);
+    const Buffer k_buffer = uploadFloats(device, "k", k, keys * desc.head_dim, desc.dtype);
+    const Buffer v_buffer = uploadFloats(device, "v", v, keys * desc.head_dim, desc.dtype);
+    const Buffer out =
+        device.createBuffer(rows * desc.head_dim * (out_dtype == LACUNA_DTYPE_F16 ? 2 : 4));
+    const Buffer lse = device.createBuffer(rows * 4);
+
+    const std::vector<Timing> timings = device.run(
+        [&](Commands& commands)
+        {
+            commands.beginTimer("attend");
+            attention.record(commands, q_buffer.memory(), k_buffer.memory(), v_buffer.memory(),
+                             out.memory(), lse.memory());
+            commands.endTimer("attend");
+        });
+
+    Result result;
+    result.out = downloadFloats(device, out, rows * desc.head_dim, out_dtype);
+    result.lse = downloadFloats(device, lse, rows, LACUNA_DTYPE_F32);
+    result.ms = timings.empty() ? 0 : timings.front().ms;
+    result.density = attention.kept().density();
+    result.explain = attention.explain();
+    return result;
+}
+
+} // namespace lacuna::host

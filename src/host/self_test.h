@@ -1,0 +1,20 @@
+// self_test.h - which tiers of a device may not be trusted, remembered between runs.
+//
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <lacuna/host.hpp>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lacuna::host
+{
+
+// Runs the quick self-test of every tier, or recalls its outcome for `cache_key`; the tiers that
+// failed, with reasons.
+std::vector<std::pair<LacunaTier, std::string>> failedTiers(Device& device,
+                                                            const std::string& cache_key);
+
+} // namespace lacuna::host
