@@ -1,10 +1,11 @@
-// command.h - what every subcommand of the tool builds on: exit statuses, errors, shared flags, Ctrl-C.
+// command.h - what every subcommand of the tool builds on: exit statuses, errors, shared flags,
+// Ctrl-C.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
-// A subcommand is one file with one `void addName(CLI::App& app)`: it adds its flags to a subcommand of `app` and sets a
-// callback. The callback returns when the work is done, and otherwise throws; main() turns what was thrown into one
-// sentence on stderr and an exit status.
+// A subcommand is one file with one `void addName(CLI::App& app)`: it adds its flags to a
+// subcommand of `app` and sets a callback. The callback returns when the work is done, and
+// otherwise throws; main() turns what was thrown into one sentence on stderr and an exit status.
 #pragma once
 
 #include <lacuna/host.hpp>
@@ -22,19 +23,21 @@ namespace lacuna::tool
 enum ExitStatus
 {
     kDone = 0,
-    kCheckFailed = 1, // throw CheckFailed
-    kBadInput = 2,    // throw InputError, or lacuna::Error with INVALID_ARGUMENT
-    kNoDevice = 3,    // lacuna::Error with any other code
+    kCheckFailed = 1,   // throw CheckFailed
+    kBadInput = 2,      // throw InputError, or lacuna::Error with INVALID_ARGUMENT
+    kNoDevice = 3,      // lacuna::Error with any other code
     kInterrupted = 130, // throw Interrupted, as shells expect after Ctrl-C
 };
 
-// Bad arguments, or a file that cannot be read or written. The sentence names the value and what was expected.
+// Bad arguments, or a file that cannot be read or written. The sentence names the value and what
+// was expected.
 struct InputError : std::runtime_error
 {
     using runtime_error::runtime_error;
 };
 
-// Something was measured and is not good enough. The sentence may be empty when the report already said it.
+// Something was measured and is not good enough. The sentence may be empty when the report already
+// said it.
 struct CheckFailed : std::runtime_error
 {
     using runtime_error::runtime_error;
@@ -45,7 +48,8 @@ struct Interrupted : std::runtime_error
     Interrupted() : runtime_error("interrupted") {}
 };
 
-// True after the first Ctrl-C; a second one ends the program at once. Ask between steps of long work.
+// True after the first Ctrl-C; a second one ends the program at once. Ask between steps of long
+// work.
 bool interrupted();
 void throwIfInterrupted();
 
@@ -73,7 +77,8 @@ struct MethodFlags
     uint32_t text_after = 0;
 
     void add(CLI::App& command, bool with_grid = true);
-    // Fills method, options and grid of `desc`; the pointers live as long as this object. Call once per run.
+    // Fills method, options and grid of `desc`; the pointers live as long as this object. Call once
+    // per run.
     void apply(LacunaPlanDesc& desc);
 
 private:

@@ -13,8 +13,8 @@
 namespace lacuna::tool
 {
 
-// A file under a temporary name in the folder of `path`; commit() renames it, the destructor removes what was not
-// committed. Throws InputError with the path and the system's reason.
+// A file under a temporary name in the folder of `path`; commit() renames it, the destructor
+// removes what was not committed. Throws InputError with the path and the system's reason.
 class OutputFile
 {
 public:
@@ -41,7 +41,8 @@ void writeFile(const std::string& path, std::string_view text);
 // Throws InputError.
 std::string readFile(const std::string& path);
 
-// "attend [=====>      ] 12/50 0:07 left" on a terminal, nothing when stderr is not one. Gone when destroyed.
+// "attend [=====>      ] 12/50 0:07 left" on a terminal, nothing when stderr is not one. Gone when
+// destroyed.
 class Progress
 {
 public:

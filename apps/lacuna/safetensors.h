@@ -16,11 +16,13 @@ struct Tensors
     std::map<std::string, Array> arrays;
     std::map<std::string, std::string> metadata;
 
-    const Array& at(const std::string& name, const std::string& path) const; // throws InputError that lists the names
+    const Array& at(const std::string& name,
+                    const std::string& path) const; // throws InputError that lists the names
 };
 
-// Every rule of the format is checked: header size, offsets, overflow, full coverage, no overlap. Tensors of a dtype
-// that Array lacks (fp8, ...) are refused by name. Throws InputError: one sentence with path and reason.
+// Every rule of the format is checked: header size, offsets, overflow, full coverage, no overlap.
+// Tensors of a dtype that Array lacks (fp8, ...) are refused by name. Throws InputError: one
+// sentence with path and reason.
 Tensors readSafetensors(const std::string& path);
 Tensors parseSafetensors(std::span<const std::byte> file, const std::string& path);
 std::vector<std::byte> formatSafetensors(const Tensors& tensors);
