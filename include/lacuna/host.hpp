@@ -44,6 +44,9 @@ struct DeviceInfo
 // self_test: as in DeviceOptions, so that describe_json says which tiers the device really gets.
 std::vector<DeviceInfo> listDevices(bool self_test = true);
 
+// The same without making a VkDevice: names only, is_usable and describe_json are not filled in.
+std::vector<DeviceInfo> listDeviceNames();
+
 struct DeviceOptions
 {
     int index = -1;          // as in listDevices; -1: LACUNA_DEVICE, else the first discrete, integrated, other, CPU device

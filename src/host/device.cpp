@@ -314,15 +314,19 @@ void Device::check(LacunaResult result) const
     throw Error(result, impl_->sentence.empty() ? lacunaGetResultName(result) : impl_->sentence);
 }
 
+std::vector<DeviceInfo> listDeviceNames()
+{
+    const Instance instance(false);
+    const std::vector<VkPhysicalDevice> devices = instance.physicalDevices();
+    std::vector<DeviceInfo> infos;
+    for (uint32_t i = 0; i < devices.size(); ++i)
+        infos.push_back(describePhysicalDevice(instance.vk(), devices[i], i));
+    return infos;
+}
+
 std::vector<DeviceInfo> listDevices(bool self_test)
 {
-    std::vector<DeviceInfo> infos;
-    {
-        const Instance instance(false);
-        const std::vector<VkPhysicalDevice> devices = instance.physicalDevices();
-        for (uint32_t i = 0; i < devices.size(); ++i)
-            infos.push_back(describePhysicalDevice(instance.vk(), devices[i], i));
-    }
+    std::vector<DeviceInfo> infos = listDeviceNames();
     for (DeviceInfo& info : infos)
         try
         {

@@ -1,0 +1,40 @@
+// accuracy.h - an attention that ran on the device against the double-precision reference, on all
+// queries or a sample.
+//
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "tensors.h"
+
+#include <lacuna/host.hpp>
+
+namespace lacuna::tool
+{
+
+struct Difference
+{
+    double max = 0;         // largest |a - b|; NaN sticks
+    double relative_l1 = 0; // sum |a - b| / sum |b|
+    double rmse = 0;
+    double cosine = 1;
+};
+
+struct Accuracy
+{
+    uint64_t queries = 0;     // per head, compared
+    uint64_t all_queries = 0; // per head
+    Difference kernel;        // output against the reference over the keys that the device kept
+    double lse_max = 0;       // the same for LSE
+    Difference method;        // output against dense attention: what skipping keys changed
+    uint64_t pairs = 0; // query-key pairs whose selection was compared with the method's definition
+    uint64_t pairs_apart =
+        0; // of these, kept by one and skipped by the other: ties within rounding
+};
+
+// `out` and `lse` as the device wrote them; `qkv` as the kernel saw it. Costs about `budget`
+// multiply-adds on the host.
+Accuracy measureAccuracy(const LacunaPlanDesc& desc, const Qkv& qkv,
+                         const host::Attention::Kept& kept, std::span<const float> out,
+                         std::span<const float> lse, double budget);
+
+} // namespace lacuna::tool

@@ -1,0 +1,113 @@
+// main.cpp - the tool `lacuna`: finds the subcommand, and turns what it throws into one sentence
+// and an exit status.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "command.h"
+#include "vector_width.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <csignal>
+#include <new>
+#include <string>
+
+namespace lacuna::tool
+{
+namespace
+{
+
+std::atomic<bool> is_interrupted = false;
+
+extern "C" void onInterrupt(int)
+{
+    is_interrupted = true;
+    std::signal(SIGINT, SIG_DFL); // a second Ctrl-C ends a program that does not listen
+}
+
+// The sentence of an exception, on one line.
+int report(const std::string& sentence, int status)
+{
+    std::string line = sentence;
+    for (char& c : line)
+        if (c == '\n' || c == '\r')
+            c = ' ';
+    if (!line.empty())
+        fmt::print(stderr, "lacuna: {}\n", line);
+    return status;
+}
+
+// --help and --version end parsing by an exception too; they are no errors.
+int reportParse(const CLI::App& app, const CLI::ParseError& error)
+{
+    if (error.get_exit_code() == 0)
+        return app.exit(error);
+    const auto chosen = app.get_subcommands();
+    const std::string command = chosen.empty() ? "" : " " + chosen.front()->get_name();
+    return report(fmt::format("{} (lacuna{} --help lists what there is)", error.what(), command),
+                  kBadInput);
+}
+
+int run(int argc, char** argv)
+{
+    CLI::App app("Sparse attention for any GPU that speaks Vulkan.", "lacuna");
+    app.set_version_flag("--version", "lacuna " LACUNA_VERSION_TEXT);
+    app.require_subcommand(1);
+    addDevices(app);
+    addSelftest(app);
+    addMethods(app);
+    addMask(app);
+    addAttend(app);
+    try
+    {
+        app.parse(argc, argv);
+        return kDone;
+    }
+    catch (const CLI::ParseError& error)
+    {
+        return reportParse(app, error);
+    }
+    catch (const InputError& error)
+    {
+        return report(error.what(), kBadInput);
+    }
+    catch (const CheckFailed& error)
+    {
+        return report(error.what(), kCheckFailed);
+    }
+    catch (const Interrupted& error)
+    {
+        return report(error.what(), kInterrupted);
+    }
+    catch (const Error& error)
+    {
+        return report(error.what(),
+                      error.result() == LACUNA_ERROR_INVALID_ARGUMENT ? kBadInput : kNoDevice);
+    }
+    catch (const std::bad_alloc&)
+    {
+        return report("this needs more host memory than there is", kBadInput);
+    }
+}
+
+} // namespace
+
+bool interrupted()
+{
+    return is_interrupted;
+}
+
+void throwIfInterrupted()
+{
+    if (is_interrupted)
+        throw Interrupted();
+}
+
+} // namespace lacuna::tool
+
+int main(int argc, char** argv)
+{
+    std::signal(SIGINT, lacuna::tool::onInterrupt);
+    lacuna::tool::chooseVectorWidth(argc, argv);
+    return lacuna::tool::run(argc, argv);
+}

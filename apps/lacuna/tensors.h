@@ -1,0 +1,49 @@
+// tensors.h - q, k and v of one attention, from files or from a seed, with their shape checked.
+//
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "npy.h"
+
+#include <lacuna/lacuna.h>
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+#include <vector>
+
+namespace lacuna::tool
+{
+
+// --q, --k, --v (npy, or safetensors with a tensor of that name), --qkv FILE.safetensors.
+struct TensorFlags
+{
+    std::string q, k, v, qkv;
+
+    void add(CLI::App& command, bool with_v);
+    bool given() const { return !q.empty() || !k.empty() || !qkv.empty(); }
+};
+
+// Dense fp32 values; `dtype` is what the file held.
+struct Tensor
+{
+    std::vector<uint64_t> shape; // [B, H, N, D]
+    std::vector<float> values;
+    Dtype dtype = Dtype::F32;
+};
+
+struct Qkv
+{
+    Tensor q, k, v; // v is empty when it was not asked for
+
+    // Fills batch, heads, lengths and head_dim of `desc`.
+    void describe(LacunaPlanDesc& desc) const;
+    void roundToHalf(); // what a kernel with fp16 inputs sees
+};
+
+// Throws InputError: a file, a dtype or a shape is wrong.
+Qkv loadQkv(const TensorFlags& flags, bool with_v);
+// N(0, 1), rounded to fp16; the same on every machine.
+Qkv randomQkv(const std::string& shape, uint64_t seed);
+
+} // namespace lacuna::tool
