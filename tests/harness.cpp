@@ -19,10 +19,34 @@ std::unique_ptr<host::Device> g_device; // destroyed before main ends: layers do
 std::string g_case_filter;
 int g_skipped = 0;
 
-host::Buffer upload(const std::vector<float>& values, LacunaDtype dtype)
+// Where tensor [batch, heads, tokens, D] lies in memory.
+struct Layout
 {
-    host::Buffer buffer = device().createBuffer(values.size() * dtypeBytes(dtype));
-    if (dtype == LACUNA_DTYPE_F32)
+    const Problem& p;
+    Strides strides;
+    uint32_t heads, tokens;
+
+    uint64_t extent() const { return tensorExtent(strides, p.batch, heads, tokens, p.head_dim); }
+    // Calls f(index of the dense tensor, index in memory) for each row of D elements.
+    template <typename F>
+    void eachRow(const F& f) const
+    {
+        uint64_t dense = 0;
+        for (uint32_t batch = 0; batch < p.batch; ++batch)
+            for (uint32_t head = 0; head < heads; ++head)
+                for (uint32_t token = 0; token < tokens; ++token, dense += p.head_dim)
+                    f(dense, batch * strides.batch + head * strides.head + token * strides.token);
+    }
+};
+
+// The holes between strided rows hold NaN.
+host::Buffer upload(const std::vector<float>& dense, const Layout& layout)
+{
+    std::vector<float> values(layout.extent(), std::numeric_limits<float>::quiet_NaN());
+    layout.eachRow([&](uint64_t from, uint64_t to)
+                   { std::copy_n(&dense[from], layout.p.head_dim, &values[to]); });
+    host::Buffer buffer = device().createBuffer(values.size() * dtypeBytes(layout.p.dtype));
+    if (layout.p.dtype == LACUNA_DTYPE_F32)
     {
         device().upload(buffer, std::as_bytes(std::span(values)));
         return buffer;
@@ -33,18 +57,35 @@ host::Buffer upload(const std::vector<float>& values, LacunaDtype dtype)
     return buffer;
 }
 
-std::vector<float> download(const host::Buffer& buffer, size_t count, LacunaDtype dtype)
+std::vector<float> download(const host::Buffer& buffer, LacunaDtype dtype)
 {
-    std::vector<float> values(count);
+    std::vector<float> values(buffer.size() / dtypeBytes(dtype));
     if (dtype == LACUNA_DTYPE_F32)
     {
         device().download(buffer, std::as_writable_bytes(std::span(values)));
         return values;
     }
-    std::vector<uint16_t> halves(count);
+    std::vector<uint16_t> halves(values.size());
     device().download(buffer, std::as_writable_bytes(std::span(halves)));
     std::transform(halves.begin(), halves.end(), values.begin(), host::fromHalf);
     return values;
+}
+
+Layout layoutQ(const Problem& p)
+{
+    return {p, p.q, p.q_heads, p.q_len};
+}
+Layout layoutK(const Problem& p)
+{
+    return {p, p.k, p.kv_heads, p.k_len};
+}
+Layout layoutV(const Problem& p)
+{
+    return {p, p.v, p.kv_heads, p.k_len};
+}
+Layout layoutOut(const Problem& p)
+{
+    return {p, p.out, p.q_heads, p.q_len};
 }
 
 // So that a NaN fails a comparison with a bound.
@@ -192,11 +233,10 @@ Output runOnDevice(const Case& c, const Inputs& inputs)
     const Problem p = c.request().problem;
     std::vector<LacunaOption> storage;
     const host::Attention attention(device(), c.description(storage));
-    const host::Buffer q = upload(inputs.q, p.dtype), k = upload(inputs.k, p.dtype),
-                       v = upload(inputs.v, p.dtype);
-    const size_t rows = size_t(p.heads()) * p.q_len;
-    const host::Buffer out = device().createBuffer(rows * p.head_dim * dtypeBytes(p.out_dtype));
-    const host::Buffer lse = device().createBuffer(rows * sizeof(float));
+    const host::Buffer q = upload(inputs.q, layoutQ(p)), k = upload(inputs.k, layoutK(p)),
+                       v = upload(inputs.v, layoutV(p));
+    const host::Buffer out = device().createBuffer(layoutOut(p).extent() * dtypeBytes(p.out_dtype));
+    const host::Buffer lse = device().createBuffer(uint64_t(p.heads()) * p.q_len * sizeof(float));
     device().run(
         [&](host::Commands& commands)
         {
@@ -204,8 +244,15 @@ Output runOnDevice(const Case& c, const Inputs& inputs)
             commands.fill(lse, 0, lse.size(), 0xffffffff);
             attention.record(commands, q.memory(), k.memory(), v.memory(), out.memory(), lse.memory());
         });
-    return {download(out, rows * p.head_dim, p.out_dtype), download(lse, rows, LACUNA_DTYPE_F32),
-            attention.kept()};
+
+    Output output;
+    const std::vector<float> strided = download(out, p.out_dtype);
+    output.out.resize(size_t(p.heads()) * p.q_len * p.head_dim);
+    layoutOut(p).eachRow([&](uint64_t to, uint64_t from)
+                         { std::copy_n(&strided[from], p.head_dim, &output.out[to]); });
+    output.lse = download(lse, LACUNA_DTYPE_F32);
+    output.kept = attention.kept();
+    return output;
 }
 
 host::Attention::Kept selectOnDevice(const Case& c, const Inputs& inputs)
@@ -213,7 +260,7 @@ host::Attention::Kept selectOnDevice(const Case& c, const Inputs& inputs)
     const Problem p = c.request().problem;
     std::vector<LacunaOption> storage;
     const host::Attention attention(device(), c.description(storage));
-    const host::Buffer q = upload(inputs.q, p.dtype), k = upload(inputs.k, p.dtype);
+    const host::Buffer q = upload(inputs.q, layoutQ(p)), k = upload(inputs.k, layoutK(p));
     device().run([&](host::Commands& commands) { attention.recordSelect(commands, q.memory(), k.memory()); });
     return attention.kept();
 }

@@ -1,0 +1,430 @@
+// test_methods.cpp - every registered method against its own definition, on any Vulkan device.
+// ctest: label=vk timeout=300
+//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Two questions, asked apart so that a failure says which half broke:
+//   selection   did the device keep the keys that reference() keeps?
+//   attention   given the keys that the device kept, is the output right?
+// A new method is covered without an edit here. Rerun one case: test_methods --case=TEXT, a part of the printed id.
+#include "harness.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+using namespace lacuna;
+using namespace lacuna::test;
+
+namespace
+{
+
+using OptionValues = std::vector<std::pair<std::string, std::string>>;
+
+LacunaPlanDesc shape(uint32_t batch, uint32_t q_heads, uint32_t kv_heads, uint32_t q_len, uint32_t k_len,
+                     uint32_t head_dim, LacunaDtype dtype = LACUNA_DTYPE_F16)
+{
+    LacunaPlanDesc desc = {};
+    desc.batch = batch;
+    desc.q_heads = q_heads;
+    desc.kv_heads = kv_heads;
+    desc.q_len = q_len;
+    desc.k_len = k_len;
+    desc.head_dim = head_dim;
+    desc.dtype = dtype;
+    desc.tier = LACUNA_TIER_SCALAR;
+    return desc;
+}
+
+LacunaPlanDesc video(uint32_t batch, uint32_t q_heads, uint32_t kv_heads, const LacunaVideoGrid& grid)
+{
+    const uint32_t tokens = grid.text_before + grid.frames * grid.height * grid.width + grid.text_after;
+    LacunaPlanDesc desc = shape(batch, q_heads, kv_heads, tokens, tokens, 64);
+    desc.grid = grid;
+    return desc;
+}
+
+// The layout of most models: [B, N, H, D].
+LacunaPlanDesc tokenMajor(LacunaPlanDesc desc)
+{
+    const auto strides = [&](uint64_t heads, uint64_t tokens) -> LacunaStrides
+    { return {tokens * heads * desc.head_dim, desc.head_dim, heads * desc.head_dim}; };
+    desc.q_strides = desc.out_strides = strides(desc.q_heads, desc.q_len);
+    desc.k_strides = desc.v_strides = strides(desc.kv_heads, desc.k_len);
+    return desc;
+}
+
+std::vector<LacunaPlanDesc> shapes()
+{
+    return {
+        video(1, 1, 1, {5, 7, 9, 0, 0}),
+        video(1, 3, 3, {5, 7, 9, 3, 0}),
+        tokenMajor(video(2, 4, 2, {5, 7, 9, 0, 13})), // grouped heads
+        video(1, 1, 1, {4, 12, 20, 7, 5}),
+        video(1, 2, 1, {1, 9, 17, 0, 0}),
+        video(1, 1, 1, {1, 1, 1, 0, 0}),
+        shape(1, 2, 2, 200, 200, 64),
+        shape(2, 3, 1, 200, 77, 64), // cross attention
+        tokenMajor(shape(1, 1, 1, 65, 1000, 64)),
+        shape(1, 1, 1, 1, 1, 8),
+        shape(1, 2, 2, 150, 150, 72, LACUNA_DTYPE_F32),
+        shape(1, 1, 1, 70, 130, 256),
+    };
+}
+
+std::string valueText(const OptionDesc& option, double value)
+{
+    char text[32];
+    std::snprintf(text, sizeof text, "%.9g", value);
+    const std::string one = text;
+    return option.type == OptionType::Size3 ? one + "x" + one + "x" + one : one;
+}
+
+// The defaults, each option alone at both ends of its range, and values that make ragged blocks.
+std::vector<OptionValues> optionSweep(const Method& method)
+{
+    std::vector<OptionValues> sweep = {{}};
+    OptionValues odd;
+    for (const OptionDesc& option : method.options)
+    {
+        sweep.push_back({{option.name, valueText(option, option.min)}});
+        sweep.push_back({{option.name, valueText(option, option.max)}});
+        if (option.type == OptionType::Size3)
+            odd.push_back({option.name, std::strcmp(option.name, "tile") == 0 ? "2x3x4" : "2x1x3"});
+        else if (option.type == OptionType::Int)
+            odd.push_back({option.name, option.min == 0 ? "1" : "13"});
+        else if (option.type == OptionType::Float)
+            odd.push_back({option.name, "0.4"});
+    }
+    if (!odd.empty())
+        sweep.push_back(odd);
+    return sweep;
+}
+
+void checkBorders(const std::vector<uint32_t>& borders, uint32_t tokens)
+{
+    REQUIRE(borders.size() >= 2);
+    CHECK(borders.front() == 0);
+    CHECK(borders.back() == tokens);
+    CHECK(std::is_sorted(borders.begin(), borders.end(), std::less_equal<>()));
+}
+
+void checkBijection(std::vector<uint32_t> order, uint32_t tokens)
+{
+    REQUIRE(order.size() == tokens);
+    std::sort(order.begin(), order.end());
+    for (uint32_t i = 0; i < tokens; ++i)
+        if (order[i] != i)
+            FAIL_CHECK("not a permutation");
+}
+
+// Lists promise this much to ATTEND, whatever the method.
+void checkWellFormed(const host::Attention::Kept& kept, const Problem& p)
+{
+    checkBorders(kept.row_borders, p.q_len);
+    checkBorders(kept.key_borders, p.k_len);
+    checkBijection(kept.q_order, p.q_len);
+    checkBijection(kept.k_order, p.k_len);
+    REQUIRE(kept.spans.size() == size_t(p.heads()) * (kept.row_borders.size() - 1));
+    bool is_sound = true;
+    for (const auto& row : kept.spans)
+        for (size_t i = 0; i < row.size(); ++i)
+            is_sound &= row[i].begin < row[i].end && row[i].end <= p.k_len &&
+                        (i == 0 || row[i - 1].end < row[i].begin); // touching spans are one
+    CHECK(is_sound);
+}
+
+std::vector<uint8_t> referenceMask(const Request& request, const Inputs& inputs)
+{
+    const Problem& p = request.problem;
+    std::vector<uint8_t> mask(size_t(p.heads()) * p.q_len * p.k_len);
+    request.method->reference(p, request.options, {inputs.q.data(), inputs.k.data()}, 0, p.q_len, mask.data());
+    return mask;
+}
+
+// The mean of the block that holds `token`, and the sum of magnitudes that bounds its rounding.
+struct Mean
+{
+    std::vector<double> value, magnitude;
+};
+Mean blockMean(const std::vector<uint32_t>& borders, const std::vector<uint32_t>& order, uint32_t token,
+               const float* tokens, uint32_t dim)
+{
+    const uint32_t position = uint32_t(std::find(order.begin(), order.end(), token) - order.begin());
+    const auto end = std::upper_bound(borders.begin(), borders.end(), position);
+    Mean mean = {std::vector<double>(dim), std::vector<double>(dim)};
+    const double size = *end - *(end - 1);
+    for (uint32_t at = *(end - 1); at < *end; ++at)
+        for (uint32_t d = 0; d < dim; ++d)
+        {
+            mean.value[d] += tokens[uint64_t(order[at]) * dim + d] / size;
+            mean.magnitude[d] += std::abs(tokens[uint64_t(order[at]) * dim + d]) / size;
+        }
+    return mean;
+}
+
+// Two selections may differ only in keys whose block scores are equal within the rounding of fp32.
+void checkTies(const Request& request, const Inputs& inputs, const host::Attention::Kept& kept,
+               const std::vector<uint8_t>& device_mask, const std::vector<uint8_t>& mask)
+{
+    const Problem& p = request.problem;
+    const uint32_t dim = p.head_dim;
+    for (size_t row = 0; row < size_t(p.heads()) * p.q_len; ++row)
+    {
+        if (std::memcmp(&device_mask[row * p.k_len], &mask[row * p.k_len], p.k_len) == 0)
+            continue;
+        CAPTURE(row);
+        REQUIRE(std::strcmp(request.method->kind, "dynamic") == 0); // a static list has no scores
+        const size_t slice = row / p.q_len;
+        const size_t kv_slice = slice / p.q_heads * p.kv_heads + p.keyHead(uint32_t(slice % p.q_heads));
+        const Mean q = blockMean(kept.row_borders, kept.q_order, uint32_t(row % p.q_len),
+                                 &inputs.q[slice * p.q_len * dim], dim);
+        double lowest_kept = std::numeric_limits<double>::infinity(), highest_dropped = -lowest_kept, rounding = 0;
+        for (uint32_t key = 0; key < p.k_len; ++key)
+        {
+            if (device_mask[row * p.k_len + key] == mask[row * p.k_len + key])
+                continue;
+            const Mean k = blockMean(kept.key_borders, kept.k_order, key, &inputs.k[kv_slice * p.k_len * dim], dim);
+            double score = 0, magnitude = 0;
+            for (uint32_t d = 0; d < dim; ++d)
+            {
+                score += q.value[d] * k.value[d];
+                magnitude += q.magnitude[d] * k.magnitude[d];
+            }
+            rounding = std::max(rounding, magnitude * 0x1p-24 * (p.q_len + p.k_len + dim));
+            if (device_mask[row * p.k_len + key])
+                lowest_kept = std::min(lowest_kept, score);
+            else
+                highest_dropped = std::max(highest_dropped, score);
+        }
+        CHECK(highest_dropped - lowest_kept <= 2 * rounding);
+    }
+}
+
+bool sameSpans(const host::Attention::Kept& a, const host::Attention::Kept& b)
+{
+    return a.spans.size() == b.spans.size() &&
+           std::equal(a.spans.begin(), a.spans.end(), b.spans.begin(),
+                      [](const auto& x, const auto& y)
+                      { return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof x[0]) == 0; });
+}
+
+// Empty when the method can serve the shape.
+std::string refusalOf(const Case& c)
+{
+    std::vector<LacunaOption> storage;
+    const LacunaPlanDesc desc = c.description(storage);
+    Request request;
+    std::string sentence;
+    const LacunaResult result = makeRequest(&desc, request, sentence);
+    if (result == LACUNA_SUCCESS)
+        return {};
+    REQUIRE(request.method);
+    CHECK(!request.method->unsupportedReason(request.problem, request.options).empty());
+    return sentence;
+}
+
+template <typename F>
+void eachCase(bool with_ends, const F& f)
+{
+    for (const Method* method : allMethods())
+    {
+        if (std::strcmp(method->kind, "given") == 0)
+        {
+            skip(method->name, "its list comes from the caller; test_attend covers it");
+            continue;
+        }
+        const std::vector<OptionValues> sweep = optionSweep(*method);
+        for (const LacunaPlanDesc& desc : shapes())
+            for (size_t i = 0; i < sweep.size(); ++i)
+            {
+                if (!with_ends && i != 0 && i != sweep.size() - 1)
+                    continue;
+                Case c;
+                c.method = method->name;
+                c.options = sweep[i];
+                c.desc = desc;
+                const std::string id = c.id();
+                INFO(id);
+                if (!isWanted(id))
+                    continue;
+                const std::string refusal = refusalOf(c);
+                if (refusal.empty())
+                    f(c);
+                else if (i == 0)
+                    skip(id, refusal);
+            }
+    }
+}
+
+// The device's selection must equal the definition exactly, ties included.
+void checkExact(const Case& c, const Inputs& inputs)
+{
+    const std::string id = c.id();
+    INFO(id);
+    const Request request = c.request();
+    const host::Attention::Kept kept = selectOnDevice(c, inputs);
+    checkWellFormed(kept, request.problem);
+    CHECK(kept.tokenMask() == referenceMask(request, inputs));
+}
+
+Case topkCase(const LacunaPlanDesc& desc, const OptionValues& options)
+{
+    Case c;
+    c.method = "block_topk";
+    c.options = options;
+    c.desc = desc;
+    return c;
+}
+
+// Small whole numbers: block means and scores are exact in fp32, and many are equal.
+Inputs wholeNumbers(const Case& c, uint64_t seed)
+{
+    Inputs inputs = normalInputs(c, seed);
+    Rng rng(seed);
+    for (std::vector<float>* tensor : {&inputs.q, &inputs.k})
+        for (float& value : *tensor)
+            value = float(rng.below(3) - 1);
+    return inputs;
+}
+
+} // namespace
+
+TEST_CASE("selection on the device equals the definition")
+{
+    eachCase(true,
+             [](const Case& c)
+             {
+                 const Request request = c.request();
+                 const Inputs inputs = normalInputs(c, 1);
+                 const host::Attention::Kept kept = selectOnDevice(c, inputs);
+                 checkWellFormed(kept, request.problem);
+                 checkTies(request, inputs, kept, kept.tokenMask(), referenceMask(request, inputs));
+             });
+}
+
+TEST_CASE("attention over the device's own list equals double precision, twice with the same bits")
+{
+    eachCase(false,
+             [](const Case& c)
+             {
+                 const Inputs inputs = normalInputs(c, 2);
+                 const Output first = runOnDevice(c, inputs), second = runOnDevice(c, inputs);
+                 checkAttention(c, inputs, first.kept.tokenMask(), first);
+                 CHECK(first.out == second.out);
+                 CHECK(first.lse == second.lse);
+                 CHECK(sameSpans(first.kept, second.kept));
+             });
+}
+
+TEST_CASE("the same list on matrix cores")
+{
+    for (const Method* method : allMethods())
+    {
+        if (std::strcmp(method->kind, "given") == 0)
+            continue;
+        Case c;
+        c.method = method->name;
+        c.desc = video(1, 2, 1, {5, 7, 9, 3, 13});
+        c.desc.tier = LACUNA_TIER_COOPMAT;
+        if (!isWanted(c.id()))
+            continue;
+        const std::string id = c.id();
+        INFO(id);
+        const Inputs inputs = normalInputs(c, 3);
+        try
+        {
+            const Output output = runOnDevice(c, inputs);
+            checkAttention(c, inputs, output.kept.tokenMask(), output);
+        }
+        catch (const Error& error)
+        {
+            REQUIRE(error.result() == LACUNA_ERROR_UNSUPPORTED);
+            skip(id, error.what());
+        }
+    }
+}
+
+TEST_CASE("the density of a plan: exact for a static list, a bound for a dynamic one")
+{
+    for (const Method* method : allMethods())
+    {
+        if (std::strcmp(method->kind, "given") == 0)
+            continue;
+        Case c;
+        c.method = method->name;
+        c.desc = video(1, 2, 2, {5, 7, 9, 3, 4});
+        const std::string id = c.id();
+        INFO(id);
+        std::vector<LacunaOption> storage;
+        const host::Attention attention(device(), c.description(storage));
+        const double density = selectOnDevice(c, normalInputs(c, 4)).density();
+        if (std::strcmp(method->kind, "static") == 0)
+            CHECK(density == doctest::Approx(attention.info().max_density).epsilon(1e-12));
+        else
+            CHECK(density <= attention.info().max_density + 1e-12);
+    }
+}
+
+TEST_CASE("sliding_tile says that it needs a grid")
+{
+    Case c;
+    c.method = "sliding_tile";
+    c.desc = shape(1, 1, 1, 64, 64, 64);
+    CHECK(refusalOf(c).find("grid") != std::string::npos);
+}
+
+TEST_CASE("block_topk: equal scores are kept from the lowest block on")
+{
+    for (const char* ratio : {"0.1", "0.5", "0.97"})
+        for (const char* radius : {"0", "2"})
+        {
+            const OptionValues options = {{"block", "4"}, {"keep_ratio", ratio}, {"local_radius", radius}};
+            const Case c = topkCase(shape(1, 2, 2, 100, 212, 8), options);
+            checkExact(c, wholeNumbers(c, 5));
+            Inputs equal = normalInputs(c, 5);
+            std::fill(equal.q.begin(), equal.q.end(), 1.0f);
+            std::fill(equal.k.begin(), equal.k.end(), -1.0f);
+            checkExact(c, equal);
+        }
+}
+
+TEST_CASE("block_topk: scores that are NaN come last, negative zero equals zero")
+{
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const Case c = topkCase(shape(1, 1, 1, 40, 160, 8), {{"block", "4"}, {"keep_ratio", "0.5"}});
+    Inputs inputs = wholeNumbers(c, 6);
+    Rng rng(6);
+    for (int i = 0; i < 12; ++i)
+        inputs.k[size_t(rng.below(160)) * 8] = nan;
+    checkExact(c, inputs);
+
+    for (float& value : inputs.k) // all but a few
+        value = rng.below(100) == 0 ? 1.0f : nan;
+    checkExact(c, inputs);
+
+    for (float& value : inputs.q)
+        value = 1;
+    for (float& value : inputs.k)
+        value = rng.below(2) == 0 ? 0.0f : -0.0f;
+    checkExact(c, inputs);
+}
+
+TEST_CASE("block_topk: thousands of blocks, and one")
+{
+    for (const char* ratio : {"0", "0.013", "0.6", "1"})
+    {
+        const Case many = topkCase(shape(1, 1, 1, 3, 9001, 8), {{"block", "1"}, {"keep_ratio", ratio}});
+        checkExact(many, wholeNumbers(many, 7));
+        const Case one = topkCase(shape(1, 1, 1, 9, 5, 8), {{"keep_ratio", ratio}});
+        checkExact(one, wholeNumbers(one, 7));
+    }
+}
+
+TEST_CASE("block_topk: text beside the video is kept whatever its scores")
+{
+    Case c = topkCase(video(1, 2, 2, {4, 8, 8, 5, 70}), {{"tile", "2x2x2"}, {"keep_ratio", "0.1"}});
+    c.desc.head_dim = 8;
+    checkExact(c, wholeNumbers(c, 8));
+}
