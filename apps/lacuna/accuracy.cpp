@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "accuracy.h"
 
-#include "command.h"
+#include "errors.h"
 #include "output.h"
 
 #include <algorithm>

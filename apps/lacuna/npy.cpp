@@ -3,8 +3,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "npy.h"
 
-#include "command.h"
+#include "errors.h"
 #include "output.h"
+
+#include <lacuna/host.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "safetensors.h"
 
-#include "command.h"
+#include "errors.h"
 #include "output.h"
 
 #include <fmt/format.h>

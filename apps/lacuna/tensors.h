@@ -7,10 +7,13 @@
 
 #include <lacuna/lacuna.h>
 
-#include <CLI/CLI.hpp>
-
 #include <string>
 #include <vector>
+
+namespace CLI
+{
+class App;
+}
 
 namespace lacuna::tool
 {
