@@ -12,6 +12,7 @@
 // spec   0 kThreads   workgroup size
 //        1 kHeadDim   D
 
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_GOOGLE_include_directive : require
 #include "lib/memory.glsl"
 #include "shared/estimate.h"
@@ -23,34 +24,39 @@ const uint kRows = 8; // as in estimate.cpp
 
 layout(push_constant, std430) uniform Push { BlockScoresPush push; };
 
+// Loops test at their end: lavapipe runs a loop body once more with no lane active, and loads through a uniform address
+// even then.
 void main()
 {
     const uint block = min(gl_GlobalInvocationID.x, push.blocks - 1);
     const uint first_row = gl_WorkGroupID.y * kRows;
 
-    for (uint slice = gl_WorkGroupID.z; slice < push.slices; slice += gl_NumWorkGroups.z)
+    uint slice = gl_WorkGroupID.z;
+    do
     {
         const uint key = slice / push.kv_group * push.blocks + block;
         Vec4Array k = Vec4Array(advance(push.k_mean, key, kHeadDim * 4));
         uvec2 q[kRows];
-        for (uint r = 0; r < kRows; ++r)
-            q[r] = advance(push.q_mean, slice * push.rows + min(first_row + r, push.rows - 1),
-                           kHeadDim * 4);
-
         float sums[kRows];
-        for (uint r = 0; r < kRows; ++r)
-            sums[r] = 0.0;
-        for (uint d = 0; d < kHeadDim / 4; ++d)
+        [[unroll]] for (uint r = 0; r < kRows; ++r)
         {
-            const vec4 k4 = k.at[d];
-            for (uint r = 0; r < kRows; ++r)
-                sums[r] += dot(Vec4Array(q[r]).at[d], k4);
+            const uint row = min(first_row + r, push.rows - 1);
+            q[r] = advance(push.q_mean, slice * push.rows + row, kHeadDim * 4);
+            sums[r] = 0.0;
         }
 
-        if (gl_GlobalInvocationID.x < push.blocks)
-            for (uint r = 0; r < min(kRows, push.rows - first_row); ++r)
-                FloatArray(advance(push.scores, slice * push.rows + first_row + r,
-                                   push.blocks * 4))
-                    .at[block] = sums[r];
-    }
+        uint d = 0;
+        do
+        {
+            const vec4 k4 = k.at[d];
+            [[unroll]] for (uint r = 0; r < kRows; ++r)
+                sums[r] += dot(Vec4Array(q[r]).at[d], k4);
+        } while (++d < kHeadDim / 4);
+
+        const uvec2 scores = advance(push.scores, slice * push.rows + first_row, push.blocks * 4);
+        [[unroll]] for (uint r = 0; r < kRows; ++r)
+            if (gl_GlobalInvocationID.x < push.blocks && first_row + r < push.rows)
+                FloatArray(advance(scores, r, push.blocks * 4)).at[block] = sums[r];
+        slice += gl_NumWorkGroups.z;
+    } while (slice < push.slices);
 }

@@ -54,7 +54,8 @@ void main()
     const uint begin = UintArray(push.borders).at[gl_WorkGroupID.x];
     const uint end = UintArray(push.borders).at[gl_WorkGroupID.x + 1];
 
-    for (uint slice = gl_WorkGroupID.y; slice < push.slices; slice += gl_NumWorkGroups.y)
+    uint slice = gl_WorkGroupID.y;
+    do
     {
         const uvec2 base = advance(push.source,
                                    slice / push.heads * push.source_batch +
@@ -85,5 +86,6 @@ void main()
             Vec4Array(mean).at[2 * chunk + 1] = high / float(end - begin);
         }
         barrier(); // before the next slice writes partial
-    }
+        slice += gl_NumWorkGroups.y;
+    } while (slice < push.slices);
 }

@@ -28,11 +28,13 @@ void main()
         return;
 
     const uint token = UintArray(push.order).at[position];
-    for (uint slice = gl_WorkGroupID.y; slice < push.slices; slice += gl_NumWorkGroups.y)
+    uint slice = gl_WorkGroupID.y;
+    do
     {
         const uint from = slice / push.heads * push.source_batch +
                           slice % push.heads * push.source_head + token * push.source_token;
         const uvec2 to = advance(push.dense, slice * push.tokens + position, kVectors * 16);
         Uvec4Array(to).at[vector] = Uvec4Array(advance(push.source, from, 16)).at[vector];
-    }
+        slice += gl_NumWorkGroups.y;
+    } while (slice < push.slices);
 }

@@ -131,7 +131,9 @@ void selectRow(uint slice, uvec2 bits)
 {
     const uint row_index = slice * push.rows + gl_WorkGroupID.x;
     const uvec2 scores = advance(advance(push.scores, row_index, push.blocks * 4), push.candidate_begin, 4);
-    const uint own = UintArray(push.own).at[gl_WorkGroupID.x - push.row_begin];
+    // The clamp is for lavapipe, which loads through a uniform address even where no lane is active: in text rows.
+    const uint own_index = clamp(gl_WorkGroupID.x, push.row_begin, push.row_end - 1) - push.row_begin;
+    const uint own = UintArray(push.own).at[own_index];
     const uint candidates = push.candidate_end - push.candidate_begin;
 
     // 1. The forced candidates, counted first.
@@ -174,7 +176,8 @@ void selectRow(uint slice, uvec2 bits)
 void main()
 {
     const bool is_candidate_row = gl_WorkGroupID.x >= push.row_begin && gl_WorkGroupID.x < push.row_end;
-    for (uint slice = gl_WorkGroupID.y; slice < push.slices; slice += gl_NumWorkGroups.y)
+    uint slice = gl_WorkGroupID.y;
+    do
     {
         const uvec2 bits = advance(push.bits, slice * push.rows + gl_WorkGroupID.x, push.words * 4);
         if (is_candidate_row)
@@ -183,5 +186,6 @@ void main()
             for (uint word = gl_LocalInvocationIndex; word < push.words; word += kThreads)
                 UintArray(bits).at[word] = 0xffffffffu >> (32 - min(push.blocks - word * 32, 32));
         barrier(); // before the next slice writes sums and bins
-    }
+        slice += gl_NumWorkGroups.y;
+    } while (slice < push.slices);
 }

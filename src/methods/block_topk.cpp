@@ -16,7 +16,7 @@
 //          kept by every query, and neither is counted.
 // Paper    the selection of VSA (arXiv 2505.13389) without its coarse branch: W is not softmaxed, which keeps its order.
 // Cost     Mq * Mk * D multiply-adds per head, one read of Q and K, one copy of K and V when there is a grid.
-// Passes   gather K, gather V, pool q, pool k, block scores, top blocks, spans of kept keys, attend
+// Passes   pool q, pool k, block scores, top blocks, spans of kept keys, gather V, gather K, attend
 // Limits   the scores are fp32 in the workspace: 4 * B * Hq * Mq * Mk bytes.
 
 #include "method.h"
@@ -107,13 +107,13 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
     const uint32_t max_kept = std::min(candidates, std::max(params.keep, 2 * params.local_radius + 1));
     built.max_density = maxDensity(built, params, max_kept);
 
-    const Operand k = gatherTokens(b, operandK(p), built.k_order, "gather k");
-    const Operand v = gatherTokens(b, operandV(p), built.k_order, "gather v");
     const Slot q_mean = poolBlocks(b, operandQ(p), built.q_order, false, "pool q");
     const Slot k_mean = poolBlocks(b, operandK(p), built.k_order, false, "pool k");
     const Slot scores = scoreBlocks(b, q_mean, params.rows, k_mean, params.blocks);
     const Slot bits = selectTopk(b, scores, params);
     built.list = spansFromBits(b, bits, params.rows, built.k_order, max_kept + params.blocks - candidates);
+    const Operand v = gatherTokens(b, operandV(p), built.k_order, "gather v");
+    const Operand k = gatherTokens(b, operandK(p), built.k_order, "gather k");
     attend(b, {operandQ(p), k, v, built.q_order, built.list});
     return built;
 }

@@ -12,7 +12,7 @@
 //          the whole axis if 2 * (k/2) + 1 >= n. Text queries keep every key, text keys are kept by every query.
 // Paper    arXiv 2502.04507; with odd k it is GNA / NATTEN with window k * tile and stride tile.
 // Cost     product over the axes of min(2 * (k/2) + 1, n) / n of dense.
-// Passes   gather K, gather V, attend; the list is made on the host, one for all heads
+// Passes   gather V, gather K, attend; the list is made on the host, one for all heads
 // Limits   An even k acts like k + 1, as in the authors' code. Their code needs grids that are multiples of the tile and
 //          pads the text; here border tiles hold just the tokens that exist.
 
@@ -104,8 +104,8 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
     built.list = staticSpans(b, spans);
     built.max_density = double(spans.keptPairs(order.borders)) / (double(p.q_len) * p.k_len);
 
-    const Operand k = gatherTokens(b, operandK(p), order, "gather k");
     const Operand v = gatherTokens(b, operandV(p), order, "gather v");
+    const Operand k = gatherTokens(b, operandK(p), order, "gather k");
     attend(b, {operandQ(p), k, v, built.q_order, built.list});
     return built;
 }

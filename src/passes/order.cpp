@@ -57,8 +57,10 @@ Operand gatherTokens(PlanBuilder& b, const Operand& operand, const TokenOrder& o
     push.source_token = uint32_t(operand.strides.token / elements_per_vector);
 
     const uint64_t invocations = uint64_t(operand.tokens) * vectors;
-    b.pass(Shader::gather, name)
-        .read(offsetof(GatherPush, source), operand.slot)
+    PassBuilder pass = b.pass(Shader::gather, name);
+    if (operand.slot == PlanBuilder::caller(Caller::V))
+        pass.attend(); // selection has no v
+    pass.read(offsetof(GatherPush, source), operand.slot)
         .read(offsetof(GatherPush, order), b.constants(order.perm))
         .write(offsetof(GatherPush, dense), dense.slot)
         .spec({kThreads, vectors})

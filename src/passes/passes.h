@@ -26,6 +26,7 @@ Operand operandK(const Problem& problem);
 Operand operandV(const Problem& problem);
 
 // ORDER: a dense copy of `operand` with token perm[i] at position i (uint32 [tokens]). An empty order returns `operand`.
+// Gather v when the list is done: lacunaCmdSelect is given no v, and stops before that pass.
 Operand gatherTokens(PlanBuilder& b, const Operand& operand, const TokenOrder& order, const char* name);
 
 // ESTIMATE: mean of every block, fp32 [B, heads, blocks, D]. The operand is in the caller's order, or in the method's
