@@ -46,6 +46,15 @@ struct AttendItem
     uint unused;
 };
 
+// widen.comp; strides in units of 8 elements.
+struct WidenPush
+{
+    uvec2 source;
+    uvec2 wide;
+    uint tokens;
+    uint batch, head, token;
+};
+
 LACUNA_SHARED_END
 
 #endif

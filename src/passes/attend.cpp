@@ -11,6 +11,9 @@
 
 namespace lacuna
 {
+
+extern const AttendVariant kAttendCoopmat, kAttendScalar;
+
 namespace
 {
 
@@ -54,7 +57,65 @@ AttendParams makeParams(const Problem& p, const AttendInputs& in)
     return params;
 }
 
+// Kernels add a 32-bit index of 4-channel quads to the base of a head, and count strides of 8 channels in 32 bits.
+std::string addressFault(const Problem& p)
+{
+    struct Tensor
+    {
+        const char* name;
+        const Strides& strides;
+        uint32_t heads, tokens;
+    };
+    constexpr uint64_t kMaxHead = uint64_t(1) << 33;
+    constexpr uint64_t kMaxTensor = uint64_t(1) << 35;
+    for (const Tensor& t : {Tensor{"q", p.q, p.q_heads, p.q_len}, Tensor{"k", p.k, p.kv_heads, p.k_len},
+                            Tensor{"v", p.v, p.kv_heads, p.k_len}, Tensor{"out", p.out, p.q_heads, p.q_len}})
+    {
+        const uint64_t head = t.tokens * t.strides.token;
+        const uint64_t tensor = p.batch * t.strides.batch + t.heads * t.strides.head;
+        if (head > kMaxHead || tensor > kMaxTensor)
+            return std::string(t.name) + " reaches over " + std::to_string(head) + " elements per head and " +
+                   std::to_string(tensor) + " in all, the kernels reach " + std::to_string(kMaxHead) + " and " +
+                   std::to_string(kMaxTensor);
+    }
+    return {};
+}
+
+// A dense fp32 copy of K or V. It belongs to ATTEND: lacunaCmdSelect, which has no V, stops before it.
+Operand widen(PlanBuilder& b, const Operand& operand, const char* name)
+{
+    constexpr uint32_t kThreads = 64;
+    const Problem& p = b.problem();
+    Operand wide = operand;
+    wide.dtype = LACUNA_DTYPE_F32;
+    wide.strides.token = p.head_dim;
+    wide.strides.head = wide.strides.token * operand.tokens;
+    wide.strides.batch = wide.strides.head * operand.heads;
+    wide.slot = b.workspace(p.batch * wide.strides.batch * sizeof(float));
+
+    WidenPush push = {};
+    push.tokens = operand.tokens;
+    push.batch = stride8(operand.strides.batch);
+    push.head = stride8(operand.strides.head);
+    push.token = stride8(operand.strides.token);
+    const uint64_t invocations = uint64_t(operand.tokens) * p.head_dim / 8;
+    b.pass(Shader::attend_widen, name)
+        .attend()
+        .spec({kThreads, p.head_dim})
+        .push(push)
+        .read(offsetof(WidenPush, source), operand.slot)
+        .write(offsetof(WidenPush, wide), wide.slot)
+        .groups(uint32_t((invocations + kThreads - 1) / kThreads), operand.heads, p.batch);
+    return wide;
+}
+
 } // namespace
+
+std::span<const AttendVariant* const> attendVariants()
+{
+    static const AttendVariant* const variants[] = {&kAttendCoopmat, &kAttendScalar};
+    return variants;
+}
 
 std::string tierRefusal(const Caps& caps, const Problem& problem, const AttendVariant& variant, bool forced)
 {
@@ -72,6 +133,9 @@ LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier t
                    ", expected LACUNA_TIER_AUTO, LACUNA_TIER_SCALAR or LACUNA_TIER_COOPMAT";
         return LACUNA_ERROR_INVALID_ARGUMENT;
     }
+    sentence = addressFault(problem);
+    if (!sentence.empty())
+        return LACUNA_ERROR_UNSUPPORTED;
     for (const AttendVariant* variant : attendVariants())
     {
         if (is_forced && variant->tier != tier)
@@ -94,10 +158,16 @@ LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier t
     return LACUNA_ERROR_UNSUPPORTED;
 }
 
-void attend(PlanBuilder& b, const AttendInputs& in)
+void attend(PlanBuilder& b, const AttendInputs& inputs)
 {
     const Problem& p = b.problem();
     const AttendChoice& choice = b.attendChoice();
+    AttendInputs in = inputs;
+    if (choice.tile.widen_keys)
+    {
+        in.k = widen(b, inputs.k, "widen keys");
+        in.v = widen(b, inputs.v, "widen values");
+    }
     const std::vector<AttendItem> items = makeItems(in.q_order, choice.tile.rows);
     const AttendParams params = makeParams(p, in);
     const Slot order = in.q_order.perm.empty() ? Slot{} : b.constants(in.q_order.perm);

@@ -31,6 +31,7 @@ struct AttendTile
     uint32_t threads = 0;       // of one workgroup
     uint32_t subgroup_size = 0; // 0: the device's own choice
     uint32_t shared_bytes = 0;
+    bool widen_keys = false;    // K and V are copied to fp32 first
     std::vector<uint32_t> spec; // the shader's specialization constants
     std::string text;
 };

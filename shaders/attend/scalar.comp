@@ -1,0 +1,182 @@
+#version 460
+// scalar.comp - ATTEND without any optional feature: a lane holds whole queries; also the fast path of a CPU.
+//
+// SPDX-License-Identifier: Apache-2.0
+//
+// in     as AttendPush; K and V [B, Hkv, Nk, D] in fp16, or in fp32 after widen.comp
+// out    result fp16 or fp32, lse fp32
+//
+// grid   (items, Hq, B)
+// spec   0 kThreads     workgroup size
+//        1 kHeadDim     D
+//        2 kSplit       lanes that share one query; 1 without LACUNA_SUBGROUP; divides D / 4
+//        3 kRows        queries of one lane
+//        4 kKeys        keys of one step
+//        5 kHalfQ       fp16 Q
+//        6 kHalfKeys    fp16 K and V
+//        7 kHalfResult  fp16 result
+//
+// Loops test at their end: lavapipe runs a loop body once more with no lane active, and a uniform load through an
+// address is not masked there, so a loop that tests first would follow whatever lies behind its table.
+
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "lib/lane_sum.glsl"
+#include "attend/task.glsl"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const uint kThreads = 8;
+layout(constant_id = 1) const uint kHeadDim = 64;
+layout(constant_id = 2) const uint kSplit = 1;
+layout(constant_id = 3) const uint kRows = 2;
+layout(constant_id = 4) const uint kKeys = 8;
+layout(constant_id = 5) const bool kHalfQ = true;
+layout(constant_id = 6) const bool kHalfKeys = true;
+layout(constant_id = 7) const bool kHalfResult = true;
+
+const uint kQuads = kHeadDim / 4 / kSplit; // of one lane: kSplit * i + part
+const uint kLanes = kThreads / kSplit;     // queries side by side
+
+vec4 q[kRows * kQuads];
+vec4 o[kRows * kQuads];
+float row_max[kRows];
+float row_sum[kRows];
+float s[kRows * kKeys]; // logits, then weights, of one step
+
+// 1. Queries, scaled once.
+void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
+{
+    const uvec2 base = headOf(push.q, params.q_batch, params.q_head, gl_WorkGroupID.y, kHalfQ);
+    [[unroll]] for (uint r = 0; r < kRows; ++r)
+    {
+        const uint token = tokenAt(min(item.begin + r * kLanes + lane, item.end - 1));
+        [[unroll]] for (uint i = 0; i < kQuads; ++i)
+        {
+            q[r * kQuads + i] =
+                params.scale_log2 * loadQuad(base, token * params.q_token * 2 + i * kSplit + part, kHalfQ);
+            o[r * kQuads + i] = vec4(0);
+        }
+        row_max[r] = kLowest;
+        row_sum[r] = 0;
+    }
+}
+
+// 2. Logits of kKeys keys from `key` on; the last one stands in for those beyond the span, which then get no weight.
+void scoreStep(uvec2 keys, uint stride_bytes, uint key, uint end, uint part)
+{
+    uvec2 base[kKeys];
+    [[unroll]] for (uint j = 0; j < kKeys; ++j)
+        base[j] = advance(keys, min(key + j, end - 1), stride_bytes);
+    [[unroll]] for (uint n = 0; n < kRows * kKeys; ++n)
+        s[n] = 0;
+
+    [[unroll]] for (uint i = 0; i < kQuads; ++i)
+    {
+        vec4 k[kKeys];
+        [[unroll]] for (uint j = 0; j < kKeys; ++j)
+            k[j] = loadQuad(base[j], i * kSplit + part, kHalfKeys);
+        [[unroll]] for (uint c = 0; c < 4; ++c)
+            [[unroll]] for (uint r = 0; r < kRows; ++r)
+                [[unroll]] for (uint j = 0; j < kKeys; ++j)
+                    s[r * kKeys + j] = fma(q[r * kQuads + i][c], k[j][c], s[r * kKeys + j]);
+    }
+    [[unroll]] for (uint n = 0; n < kRows * kKeys; ++n)
+        s[n] = laneSum(s[n], kSplit);
+
+    // A real branch: besides saving work it parts the step into two blocks, which halves what LLVM spills on a CPU.
+    if (key + kKeys > end)
+        [[unroll]] for (uint r = 0; r < kRows; ++r)
+            [[unroll]] for (uint j = 0; j < kKeys; ++j)
+                if (key + j >= end)
+                    s[r * kKeys + j] = kLowest;
+}
+
+// 3. Online softmax, and O += P V.
+void weighStep(uvec2 values, uint stride_bytes, uint key, uint end, uint part)
+{
+    float shrink[kRows];
+    [[unroll]] for (uint r = 0; r < kRows; ++r)
+    {
+        float new_max = row_max[r];
+        [[unroll]] for (uint j = 0; j < kKeys; ++j)
+            new_max = max(new_max, s[r * kKeys + j]);
+        shrink[r] = exp2(row_max[r] - new_max);
+        row_max[r] = new_max;
+        float sum = 0;
+        [[unroll]] for (uint j = 0; j < kKeys; ++j)
+        {
+            s[r * kKeys + j] = exp2(s[r * kKeys + j] - new_max);
+            sum += s[r * kKeys + j];
+        }
+        row_sum[r] = row_sum[r] * shrink[r] + sum;
+    }
+
+    uvec2 base[kKeys];
+    [[unroll]] for (uint j = 0; j < kKeys; ++j)
+        base[j] = advance(values, min(key + j, end - 1), stride_bytes);
+    [[unroll]] for (uint i = 0; i < kQuads; ++i)
+    {
+        vec4 v[kKeys];
+        [[unroll]] for (uint j = 0; j < kKeys; ++j)
+            v[j] = loadQuad(base[j], i * kSplit + part, kHalfKeys);
+        [[unroll]] for (uint c = 0; c < 4; ++c)
+            [[unroll]] for (uint r = 0; r < kRows; ++r)
+            {
+                float sum = o[r * kQuads + i][c] * shrink[r];
+                [[unroll]] for (uint j = 0; j < kKeys; ++j)
+                    sum = fma(s[r * kKeys + j], v[j][c], sum);
+                o[r * kQuads + i][c] = sum;
+            }
+    }
+}
+
+// 4. O and LSE, in the caller's order.
+void storeRows(AttendParams params, AttendItem item, uint lane, uint part)
+{
+    const uvec2 base = headOf(push.result, params.out_batch, params.out_head, gl_WorkGroupID.y, kHalfResult);
+    [[unroll]] for (uint r = 0; r < kRows; ++r)
+    {
+        const uint position = item.begin + r * kLanes + lane;
+        if (position < item.end)
+        {
+            const uint token = tokenAt(position);
+            const float inverse = row_sum[r] > 0 ? 1 / row_sum[r] : 0;
+            [[unroll]] for (uint i = 0; i < kQuads; ++i)
+                storeQuad(base, token * params.out_token * 2 + i * kSplit + part, inverse * o[r * kQuads + i],
+                          kHalfResult);
+            if (part == 0 && !isNull(push.lse))
+                storeLse(params, token, row_max[r], row_sum[r]);
+        }
+    }
+}
+
+void main()
+{
+    const AttendParams params = ParamsView(push.params).value;
+    const AttendItem item = ItemArray(push.items).at[gl_WorkGroupID.x];
+    const uint lane = laneIndex() / kSplit;
+    const uint part = laneIndex() % kSplit;
+    const uint key_head = gl_WorkGroupID.y / params.kv_group;
+    const uvec2 keys = headOf(push.k, params.k_batch, params.k_head, key_head, kHalfKeys);
+    const uvec2 values = headOf(push.v, params.v_batch, params.v_head, key_head, kHalfKeys);
+
+    loadQueries(params, item, lane, part);
+    const uvec2 range = spanRange(params, item.row);
+    if (range.y > 0)
+    {
+        uint i = range.x;
+        do
+        {
+            const uvec2 span = Uvec2Array(push.spans).at[i];
+            uint key = span.x;
+            do
+            {
+                scoreStep(keys, params.k_token * unitBytes(kHalfKeys), key, span.y, part);
+                weighStep(values, params.v_token * unitBytes(kHalfKeys), key, span.y, part);
+                key += kKeys;
+            } while (key < span.y);
+            ++i;
+        } while (i < range.x + range.y);
+    }
+    storeRows(params, item, lane, part);
+}

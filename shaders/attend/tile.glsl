@@ -1,0 +1,140 @@
+// tile.glsl - the shared memory of coopmat.comp: what one workgroup holds, how Q, K and V get there, and the softmax.
+//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rows are fp16, 8 channels in a uvec4, and zero where there is no row or no channel: a weight of 0 times whatever lay
+// there before could be NaN. The host sees to it that all counts but kHeadDim and kStrips are powers of two.
+#ifndef LACUNA_ATTEND_TILE_GLSL
+#define LACUNA_ATTEND_TILE_GLSL
+
+#include "attend/task.glsl"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const uint kThreads = 128;
+layout(constant_id = 1) const uint kSubgroupSize = 32;
+layout(constant_id = 2) const uint kHeadDim = 64;
+layout(constant_id = 3) const uint kM = 16;
+layout(constant_id = 4) const uint kN = 16;
+layout(constant_id = 5) const uint kScoreK = 16;
+layout(constant_id = 6) const uint kWeighK = 16;
+layout(constant_id = 7) const uint kSlices = 1;
+layout(constant_id = 8) const uint kTilesM = 1;
+layout(constant_id = 9) const uint kKeys = 64;
+layout(constant_id = 10) const uint kPad = 1;
+layout(constant_id = 11) const bool kHalfIn = true;
+layout(constant_id = 12) const bool kHalfResult = true;
+
+const uint kStrips = kThreads / kSubgroupSize / kSlices;
+const uint kRows = kStrips * kTilesM * kM; // queries of the workgroup (Br)
+const uint kScoreSteps = (kHeadDim + kScoreK - 1) / kScoreK;
+const uint kTilesN = (kHeadDim + kN * kSlices - 1) / (kN * kSlices); // column tiles of O in one subgroup
+const uint kOctets = kHeadDim / 8;
+const uint kScoreWidth = kScoreSteps * kScoreK;
+const uint kWeighWidth = kTilesN * kSlices * kN;
+const uint kWidth = (kScoreWidth > kWeighWidth ? kScoreWidth : kWeighWidth) / 8; // of a shared row, without the pad
+const uint kStride = kWidth + kPad;                                         // 16-byte words
+const uint kScoreStride = kKeys + 4;                                        // floats
+const uint kWeightStride = kKeys / 2 + 4;                                   // 4-byte words
+const uint kLanesPerRow = kThreads > kRows ? kThreads / kRows : 1; // at most kSubgroupSize: the host checks
+const uint kRowsAtOnce = kThreads / kLanesPerRow;
+const uint kRowPasses = (kRows + kRowsAtOnce - 1) / kRowsAtOnce;
+
+shared uvec4 q_tile[kRows * kStride];
+shared uvec4 kv_tile[kKeys * kStride];
+shared float score[kRows * kScoreStride]; // S, and at the end tiles of O
+shared uint weight[kRows * kWeightStride]; // P, two fp16 in a word
+shared float shrink[kRows];                // what a new maximum scales O by
+
+float row_max[kRowPasses]; // of the rows whose softmax this thread computes
+float row_sum[kRowPasses];
+
+uint threadIndex()
+{
+    return gl_SubgroupID * kSubgroupSize + gl_SubgroupInvocationID;
+}
+// 8 channels as fp16.
+uvec4 loadOctet(uvec2 base, uint index, bool is_half)
+{
+    if (is_half)
+        return Uvec4Array(base).at[index];
+    const vec4 low = Vec4Array(base).at[index * 2];
+    const vec4 high = Vec4Array(base).at[index * 2 + 1];
+    return uvec4(packHalf4(low), packHalf4(high));
+}
+
+void stageQueries(AttendParams params, AttendItem item)
+{
+    const uvec2 base = headOf(push.q, params.q_batch, params.q_head, gl_WorkGroupID.y, kHalfIn);
+    for (uint i = threadIndex(); i < kRows * kWidth; i += kThreads)
+    {
+        const uint position = item.begin + i / kWidth;
+        const uint octet = i % kWidth;
+        uvec4 channels = uvec4(0);
+        if (position < item.end && octet < kOctets)
+            channels = loadOctet(base, tokenAt(position) * params.q_token + octet, kHalfIn);
+        q_tile[i / kWidth * kStride + octet] = channels;
+    }
+}
+
+// kKeys rows of K or V; base is the row of the first one, `count` of them are in the span.
+void stageKeys(uvec2 base, uint token_stride, uint count)
+{
+    for (uint i = threadIndex(); i < kKeys * kWidth; i += kThreads)
+    {
+        const uint row = i / kWidth;
+        const uint octet = i % kWidth;
+        uvec4 channels = uvec4(0);
+        if (row < count && octet < kOctets)
+            channels = loadOctet(base, row * token_stride + octet, kHalfIn);
+        kv_tile[row * kStride + octet] = channels;
+    }
+}
+
+// Online softmax: kLanesPerRow neighbouring lanes take every kLanesPerRow-th pair of columns of a row.
+void softmaxRows(float scale_log2, uint count)
+{
+    const uint part = threadIndex() % kLanesPerRow;
+    [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
+    {
+        const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
+        float new_max = row_max[pass];
+        for (uint j = part; j < count; j += kLanesPerRow)
+            new_max = max(new_max, score[row * kScoreStride + j] * scale_log2);
+        [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
+            new_max = max(new_max, subgroupShuffleXor(new_max, step));
+
+        const float factor = exp2(row_max[pass] - new_max);
+        float sum = 0;
+        for (uint j = part; j < kKeys / 2; j += kLanesPerRow)
+        {
+            const uint at = row * kScoreStride + 2 * j;
+            const float low = 2 * j < count ? exp2(score[at] * scale_log2 - new_max) : 0;
+            const float high = 2 * j + 1 < count ? exp2(score[at + 1] * scale_log2 - new_max) : 0;
+            weight[row * kWeightStride + j] = packHalf2x16(vec2(low, high));
+            sum += low + high;
+        }
+        row_max[pass] = new_max;
+        row_sum[pass] = row_sum[pass] * factor + sum; // of this lane's columns; lanes are added up at the end
+        if (part == 0)
+            shrink[row] = factor;
+    }
+}
+
+// 1 / sum of each row into `shrink`, and LSE. A row without keys gets 0 and -inf.
+void finishRows(AttendParams params, AttendItem item)
+{
+    const uint part = threadIndex() % kLanesPerRow;
+    [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
+    {
+        const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
+        float sum = row_sum[pass];
+        [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
+            sum += subgroupShuffleXor(sum, step);
+        if (part == 0)
+            shrink[row] = sum > 0 ? 1 / sum : 0;
+        if (part == 0 && item.begin + row < item.end && !isNull(push.lse))
+            storeLse(params, tokenAt(item.begin + row), row_max[pass], sum);
+    }
+}
+
+#endif
