@@ -33,15 +33,15 @@ shared vec4 partial[2 * kThreads];
 
 void addToken(uvec2 slice_base, uint token, uint chunk, inout vec4 low, inout vec4 high)
 {
-    const uvec2 row = advance(slice_base, token * push.source_token, kIsF32 != 0 ? 32 : 16);
+    const uint unit = token * push.source_token + chunk;
     if (kIsF32 != 0)
     {
-        low += Vec4Array(row).at[2 * chunk];
-        high += Vec4Array(row).at[2 * chunk + 1];
+        low += Vec4Array(slice_base).at[2 * unit];
+        high += Vec4Array(slice_base).at[2 * unit + 1];
     }
     else
     {
-        const uvec4 words = Uvec4Array(row).at[chunk];
+        const uvec4 words = Uvec4Array(slice_base).at[unit];
         low += unpackHalf4(words.xy);
         high += unpackHalf4(words.zw);
     }

@@ -31,10 +31,13 @@ void main()
     uint slice = gl_WorkGroupID.y;
     do
     {
-        const uint from = slice / push.heads * push.source_batch +
-                          slice % push.heads * push.source_head + token * push.source_token;
-        const uvec2 to = advance(push.dense, slice * push.tokens + position, kVectors * 16);
-        Uvec4Array(to).at[vector] = Uvec4Array(advance(push.source, from, 16)).at[vector];
+        const uvec2 from = advance(push.source,
+                                   slice / push.heads * push.source_batch +
+                                       slice % push.heads * push.source_head,
+                                   16);
+        const uvec2 to = advance(push.dense, slice * push.tokens, kVectors * 16);
+        Uvec4Array(to).at[gl_GlobalInvocationID.x] =
+            Uvec4Array(from).at[token * push.source_token + vector];
         slice += gl_NumWorkGroups.y;
     } while (slice < push.slices);
 }

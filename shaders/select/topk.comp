@@ -8,8 +8,8 @@
 // out    bits    u32 [B, Hq, rows, words], bit J = block J is kept
 //
 // grid   (rows, slices, 1), one workgroup per query block
-// spec   0 kThreads   workgroup size, a power of two, 8..256
-// shared 1 KiB and 8 bytes per invocation, whatever the number of blocks
+// spec   0 kThreads   workgroup size, at least 16
+// shared 64 bytes and 4 bytes per invocation, whatever the number of blocks
 // order  forced candidates first, then higher score, then lower block; a NaN ranks below every number and +0 equals -0;
 //        as in reference(), block_topk.cpp
 
@@ -20,13 +20,11 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint kThreads = 64;
 
-const uint kBinsEach = 256 / kThreads;
-
 layout(push_constant, std430) uniform Push { TopkPush push; };
 
-shared uint bins[256];
+const uint kDigitBits = 4;
+shared uint bins[1 << kDigitBits];
 shared uint sums[kThreads];
-shared uint chosen_bin, above_chosen;
 
 // Greater floats have greater keys; 0 is left for NaN.
 uint orderedKey(float score)
@@ -50,52 +48,48 @@ bool isForced(Row row, uint j)
     return j >= row.forced_begin && j < row.forced_end;
 }
 
-// The need-th largest key of the candidates that are not forced, a byte at a time from the top. `need` becomes how many
-// candidates with exactly this key are to be kept.
-uint thresholdKey(Row row, inout uint need)
+// What is kept of the candidates that are not forced: every key whose leading digits are above `prefix`, and the first
+// `equal` of those whose leading digits are `prefix`; all of them if takes_all.
+struct Threshold
 {
-    uint prefix = 0;
-    for (int shift = 24; shift >= 0; shift -= 8)
+    uint prefix;
+    uint shift; // bits below the leading digits; 32: nothing is kept
+    uint equal;
+    bool takes_all;
+};
+
+// A digit at a time from the top, until the keys to be kept have leading digits of their own.
+Threshold findThreshold(Row row, uint need)
+{
+    Threshold result = Threshold(0, 32, need, true);
+    if (need == 0)
+        return result;
+    do
     {
-        for (uint b = gl_LocalInvocationIndex; b < 256; b += kThreads)
-            bins[b] = 0;
+        result.shift -= kDigitBits;
+        if (gl_LocalInvocationIndex < bins.length())
+            bins[gl_LocalInvocationIndex] = 0;
         barrier();
         for (uint j = gl_LocalInvocationIndex; j < row.candidates; j += kThreads)
         {
-            const uint key = orderedKey(row.scores.at[j]);
-            const bool in_race = shift == 24 || key >> (shift + 8) == prefix;
-            if (in_race && !isForced(row, j))
-                atomicAdd(bins[(key >> shift) & 255], 1);
+            const uint leading = orderedKey(row.scores.at[j]) >> result.shift;
+            if (leading >> kDigitBits == result.prefix && !isForced(row, j))
+                atomicAdd(bins[leading & (bins.length() - 1)], 1);
         }
         barrier();
 
-        // The bin in which the count from above reaches `need`; each invocation looks at kBinsEach of them.
-        const uint first_bin = gl_LocalInvocationIndex * kBinsEach;
-        uint own_sum = 0;
-        for (uint b = 0; b < kBinsEach; ++b)
-            own_sum += bins[first_bin + b];
-        sums[gl_LocalInvocationIndex] = own_sum;
-        barrier();
-        uint above = 0;
-        for (uint other = gl_LocalInvocationIndex + 1; other < kThreads; ++other)
-            above += sums[other];
-        if (above < need && above + own_sum >= need)
-        {
-            uint b = first_bin + kBinsEach - 1;
-            for (; above + bins[b] < need; --b)
-                above += bins[b];
-            chosen_bin = b;
-            above_chosen = above;
-        }
-        barrier();
-        prefix = prefix << 8 | chosen_bin;
-        need -= above_chosen;
-    }
-    return prefix;
+        uint digit = bins.length() - 1;
+        while (bins[digit] < result.equal)
+            result.equal -= bins[digit--];
+        result.prefix = result.prefix << kDigitBits | digit;
+        result.takes_all = bins[digit] == result.equal;
+        barrier(); // before the next digit clears the bins
+    } while (result.shift > 0 && !result.takes_all);
+    return result;
 }
 
-// Candidates of one word of the bit map: x are above the threshold or forced, y are equal to it.
-uvec2 classify(Row row, uint word, uint threshold, bool has_threshold)
+// Candidates of one word of the bit map: x are above the threshold, forced, or text; y are equal to it.
+uvec2 classify(Row row, uint word, Threshold threshold)
 {
     uvec2 masks = uvec2(0);
     for (uint bit = 0; bit < 32; ++bit)
@@ -107,10 +101,10 @@ uvec2 classify(Row row, uint word, uint threshold, bool has_threshold)
             continue;
         }
         const uint j = block - push.candidate_begin;
-        const uint key = orderedKey(row.scores.at[j]);
-        const bool forced = isForced(row, j);
-        masks.x |= uint(forced || (has_threshold && key > threshold)) << bit;
-        masks.y |= uint(!forced && has_threshold && key == threshold) << bit;
+        const uint leading = orderedKey(row.scores.at[j]) >> (threshold.shift & 31);
+        const bool is_forced = isForced(row, j), is_open = !is_forced && threshold.shift < 32;
+        masks.x |= uint(is_forced || (is_open && leading > threshold.prefix)) << bit;
+        masks.y |= uint(is_open && leading == threshold.prefix) << bit;
     }
     return masks;
 }
@@ -145,31 +139,31 @@ void selectRow(uint slice, uvec2 bits)
     const uint forced = row.forced_end - row.forced_begin;
 
     // 2. The threshold of the others.
-    uint need = push.keep - min(forced, push.keep);
-    const bool has_threshold = need > 0;
-    uint threshold = 0;
-    if (has_threshold)
-        threshold = thresholdKey(row, need);
+    const Threshold threshold = findThreshold(row, push.keep - min(forced, push.keep));
 
-    // 3. Which of those equal to the threshold are kept: the lowest. Each invocation has consecutive words.
+    // 3. If not all that equal the threshold fit: the lowest ones. Each invocation has consecutive words.
     const uint words_each = (push.words + kThreads - 1) / kThreads;
     const uint begin = min(gl_LocalInvocationIndex * words_each, push.words);
     const uint end = min(begin + words_each, push.words);
-    uint equal = 0;
-    for (uint word = begin; word < end; ++word)
-        equal += bitCount(classify(row, word, threshold, has_threshold).y);
-    barrier(); // sums may still be read
-    sums[gl_LocalInvocationIndex] = equal;
-    barrier();
-    for (uint other = 0; other < gl_LocalInvocationIndex; ++other)
-        need -= min(need, sums[other]);
+    uint room = threshold.equal;
+    if (!threshold.takes_all)
+    {
+        uint equal = 0;
+        for (uint word = begin; word < end; ++word)
+            equal += bitCount(classify(row, word, threshold).y);
+        sums[gl_LocalInvocationIndex] = equal;
+        barrier();
+        for (uint other = 0; other < gl_LocalInvocationIndex; ++other)
+            room -= min(room, sums[other]);
+    }
 
+    // 4. Write the words.
     for (uint word = begin; word < end; ++word)
     {
-        const uvec2 masks = classify(row, word, threshold, has_threshold);
-        const uint kept_equal = lowestBits(masks.y, need);
-        need -= bitCount(kept_equal);
-        UintArray(bits).at[word] = masks.x | kept_equal;
+        const uvec2 masks = classify(row, word, threshold);
+        const uint kept = threshold.takes_all ? masks.y : lowestBits(masks.y, room);
+        room -= min(room, bitCount(kept));
+        UintArray(bits).at[word] = masks.x | kept;
     }
 }
 
@@ -185,7 +179,7 @@ void main()
         else
             for (uint word = gl_LocalInvocationIndex; word < push.words; word += kThreads)
                 UintArray(bits).at[word] = 0xffffffffu >> (32 - min(push.blocks - word * 32, 32));
-        barrier(); // before the next slice writes sums and bins
+        barrier(); // before the next slice writes sums
         slice += gl_NumWorkGroups.y;
     } while (slice < push.slices);
 }
