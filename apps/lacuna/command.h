@@ -1,5 +1,4 @@
-// command.h - what every subcommand of the tool builds on: exit statuses, errors, shared flags,
-// Ctrl-C.
+// command.h - how a subcommand joins the tool, and the flags that several of them share.
 //
 // SPDX-License-Identifier: Apache-2.0
 //

@@ -38,6 +38,7 @@ struct Interrupted : std::runtime_error
 
 // True after the first Ctrl-C; a second one ends the program at once. Ask between steps of long
 // work.
+void catchInterrupt(); // main() only
 bool interrupted();
 void throwIfInterrupted();
 

@@ -7,8 +7,6 @@
 
 #include <fmt/format.h>
 
-#include <atomic>
-#include <csignal>
 #include <new>
 #include <string>
 
@@ -16,14 +14,6 @@ namespace lacuna::tool
 {
 namespace
 {
-
-std::atomic<bool> is_interrupted = false;
-
-extern "C" void onInterrupt(int)
-{
-    is_interrupted = true;
-    std::signal(SIGINT, SIG_DFL); // a second Ctrl-C ends a program that does not listen
-}
 
 // The sentence of an exception, on one line.
 int report(const std::string& sentence, int status)
@@ -92,22 +82,11 @@ int run(int argc, char** argv)
 
 } // namespace
 
-bool interrupted()
-{
-    return is_interrupted;
-}
-
-void throwIfInterrupted()
-{
-    if (is_interrupted)
-        throw Interrupted();
-}
-
 } // namespace lacuna::tool
 
 int main(int argc, char** argv)
 {
-    std::signal(SIGINT, lacuna::tool::onInterrupt);
+    lacuna::tool::catchInterrupt();
     lacuna::tool::chooseVectorWidth(argc, argv);
     return lacuna::tool::run(argc, argv);
 }
