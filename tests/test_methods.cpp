@@ -258,37 +258,6 @@ void eachCase(bool with_ends, const F& f)
     }
 }
 
-// The device's selection must equal the definition exactly, ties included.
-void checkExact(const Case& c, const Inputs& inputs)
-{
-    const std::string id = c.id();
-    INFO(id);
-    const Request request = c.request();
-    const host::Attention::Kept kept = selectOnDevice(c, inputs);
-    checkWellFormed(kept, request.problem);
-    CHECK(kept.tokenMask() == referenceMask(request, inputs));
-}
-
-Case topkCase(const LacunaPlanDesc& desc, const OptionValues& options)
-{
-    Case c;
-    c.method = "block_topk";
-    c.options = options;
-    c.desc = desc;
-    return c;
-}
-
-// Small whole numbers: block means and scores are exact in fp32, and many are equal.
-Inputs wholeNumbers(const Case& c, uint64_t seed)
-{
-    Inputs inputs = normalInputs(c, seed);
-    Rng rng(seed);
-    for (std::vector<float>* tensor : {&inputs.q, &inputs.k})
-        for (float& value : *tensor)
-            value = float(rng.below(3) - 1);
-    return inputs;
-}
-
 } // namespace
 
 TEST_CASE("selection on the device equals the definition")
@@ -373,58 +342,4 @@ TEST_CASE("sliding_tile says that it needs a grid")
     c.method = "sliding_tile";
     c.desc = shape(1, 1, 1, 64, 64, 64);
     CHECK(refusalOf(c).find("grid") != std::string::npos);
-}
-
-TEST_CASE("block_topk: equal scores are kept from the lowest block on")
-{
-    for (const char* ratio : {"0.1", "0.5", "0.97"})
-        for (const char* radius : {"0", "2"})
-        {
-            const OptionValues options = {{"block", "4"}, {"keep_ratio", ratio}, {"local_radius", radius}};
-            const Case c = topkCase(shape(1, 2, 2, 100, 212, 8), options);
-            checkExact(c, wholeNumbers(c, 5));
-            Inputs equal = normalInputs(c, 5);
-            std::fill(equal.q.begin(), equal.q.end(), 1.0f);
-            std::fill(equal.k.begin(), equal.k.end(), -1.0f);
-            checkExact(c, equal);
-        }
-}
-
-TEST_CASE("block_topk: scores that are NaN come last, negative zero equals zero")
-{
-    const float nan = std::numeric_limits<float>::quiet_NaN();
-    const Case c = topkCase(shape(1, 1, 1, 40, 160, 8), {{"block", "4"}, {"keep_ratio", "0.5"}});
-    Inputs inputs = wholeNumbers(c, 6);
-    Rng rng(6);
-    for (int i = 0; i < 12; ++i)
-        inputs.k[size_t(rng.below(160)) * 8] = nan;
-    checkExact(c, inputs);
-
-    for (float& value : inputs.k) // all but a few
-        value = rng.below(100) == 0 ? 1.0f : nan;
-    checkExact(c, inputs);
-
-    for (float& value : inputs.q)
-        value = 1;
-    for (float& value : inputs.k)
-        value = rng.below(2) == 0 ? 0.0f : -0.0f;
-    checkExact(c, inputs);
-}
-
-TEST_CASE("block_topk: thousands of blocks, and one")
-{
-    for (const char* ratio : {"0", "0.013", "0.6", "1"})
-    {
-        const Case many = topkCase(shape(1, 1, 1, 3, 9001, 8), {{"block", "1"}, {"keep_ratio", ratio}});
-        checkExact(many, wholeNumbers(many, 7));
-        const Case one = topkCase(shape(1, 1, 1, 9, 5, 8), {{"keep_ratio", ratio}});
-        checkExact(one, wholeNumbers(one, 7));
-    }
-}
-
-TEST_CASE("block_topk: text beside the video is kept whatever its scores")
-{
-    Case c = topkCase(video(1, 2, 2, {4, 8, 8, 5, 70}), {{"tile", "2x2x2"}, {"keep_ratio", "0.1"}});
-    c.desc.head_dim = 8;
-    checkExact(c, wholeNumbers(c, 8));
 }

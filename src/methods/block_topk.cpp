@@ -6,15 +6,16 @@
 //                              +--> W = Qm Km^T --> top blocks of each row --> spans --> attend
 //   K --mean per block--> Km --+
 //
-// Idea     coarse scores predict where the softmax mass goes; many video methods start from this. With a grid the blocks
-//          are 3-D tiles (border tiles hold just their real tokens), without one they are runs of `block` tokens. Of M
-//          blocks each query block and head keeps max(1, ceil(keep_ratio * M)), evaluated in double:
-//            first the forced ones, |j - own(i)| <= local_radius, where own(i) = floor((2i + 1) M / (2 Mq)) is the block
-//            at the same place: i itself unless there are more query blocks than key blocks, or fewer;
+// Idea     coarse scores predict where the softmax mass goes; many video methods start from this. With a grid the
+//          blocks are 3-D tiles (border tiles hold just their real tokens), without one they are runs of `block`
+//          tokens. Of M blocks each query block and head keeps max(1, ceil(keep_ratio * M)), evaluated in double:
+//            first the forced ones, |j - own(i)| <= local_radius, where own(i) = floor((2i + 1) M / (2 Mq)) is the
+//            block at the same place: i itself unless there are more query blocks than key blocks, or fewer;
 //            then the best scores, the lower block first among equals; a score that is NaN comes last.
 //          If more are forced than may be kept, exactly the forced ones are. Text queries keep every key, text keys are
 //          kept by every query, and neither is counted.
-// Paper    the selection of VSA (arXiv 2505.13389) without its coarse branch: W is not softmaxed, which keeps its order.
+// Paper    the selection of VSA (arXiv 2505.13389) without its coarse branch; W is not softmaxed, which keeps its
+//          order.
 // Cost     Mq * Mk * D multiply-adds per head, one read of Q and K, one copy of K and V when there is a grid.
 // Passes   pool q, pool k, block scores, top blocks, spans of kept keys, gather V, gather K, attend
 // Limits   the scores are fp32 in the workspace: 4 * B * Hq * Mq * Mk bytes.

@@ -8,13 +8,14 @@
 //   tile 5 keeps                    [x   x   x]
 //
 // Idea     attention of video models is local in time and space. Whole tiles are kept or dropped, so that no attention
-//          block is half used. Per axis with n tiles: centre c = clamp(tile, k/2, n - 1 - k/2), kept are |key - c| <= k/2;
-//          the whole axis if 2 * (k/2) + 1 >= n. Text queries keep every key, text keys are kept by every query.
+//          block is half used. Per axis with n tiles: centre c = clamp(tile, k/2, n - 1 - k/2), and tiles with
+//          |key - c| <= k/2 are kept; the whole axis if 2 * (k/2) + 1 >= n. Text queries keep every key, text keys are
+//          kept by every query.
 // Paper    arXiv 2502.04507; with odd k it is GNA / NATTEN with window k * tile and stride tile.
 // Cost     product over the axes of min(2 * (k/2) + 1, n) / n of dense.
 // Passes   gather V, gather K, attend; the list is made on the host, one for all heads
-// Limits   An even k acts like k + 1, as in the authors' code. Their code needs grids that are multiples of the tile and
-//          pads the text; here border tiles hold just the tokens that exist.
+// Limits   An even k acts like k + 1, as in the authors' code. Their code needs grids that are multiples of the tile,
+//          and pads the text; here border tiles hold just the tokens that exist.
 
 #include "method.h"
 
