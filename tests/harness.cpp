@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <numbers>
@@ -57,19 +58,82 @@ host::Buffer upload(const std::vector<float>& dense, const Layout& layout)
     return buffer;
 }
 
-std::vector<float> download(const host::Buffer& buffer, LacunaDtype dtype)
+std::vector<float> toFloats(const std::vector<std::byte>& bytes, LacunaDtype dtype)
 {
-    std::vector<float> values(buffer.size() / dtypeBytes(dtype));
+    std::vector<float> values(bytes.size() / dtypeBytes(dtype));
     if (dtype == LACUNA_DTYPE_F32)
     {
-        device().download(buffer, std::as_writable_bytes(std::span(values)));
+        std::memcpy(values.data(), bytes.data(), bytes.size());
         return values;
     }
     std::vector<uint16_t> halves(values.size());
-    device().download(buffer, std::as_writable_bytes(std::span(halves)));
+    std::memcpy(halves.data(), bytes.data(), bytes.size());
     std::transform(halves.begin(), halves.end(), values.begin(), host::fromHalf);
     return values;
 }
+
+// An output between guards; everything is NaN before the run.
+class Guarded
+{
+public:
+    explicit Guarded(uint64_t bytes)
+        : bytes_(bytes),
+          end_((bytes + 3) / 4 * 4),
+          buffer_(device().createBuffer(kGuard + end_ + kGuard))
+    {
+    }
+    LacunaMemory memory() const { return buffer_.memory(kGuard, bytes_); }
+    void fill(host::Commands& commands) const
+    {
+        commands.fill(buffer_, 0, buffer_.size(), 0xffffffff);
+    }
+    std::vector<std::byte> take() const
+    {
+        std::vector<std::byte> all(buffer_.size());
+        device().download(buffer_, all);
+        const auto first = all.begin() + kGuard, last = first + ptrdiff_t(bytes_);
+        const auto is_touched = [](std::byte b)
+        {
+            return b != std::byte(0xff);
+        };
+        CHECK(std::none_of(all.begin(), first, is_touched));
+        CHECK(std::none_of(last, all.end(), is_touched));
+        return {first, last};
+    }
+
+private:
+    static constexpr uint64_t kGuard = 256;
+    uint64_t bytes_, end_;
+    host::Buffer buffer_;
+};
+
+// What the caller of `key_spans` hands over; nothing for other methods.
+struct ListBuffers
+{
+    host::Buffer ranges, spans;
+
+    explicit ListBuffers(const GivenList& list)
+    {
+        if (list.empty())
+            return;
+        std::vector<uint32_t> range_words, span_words;
+        for (const auto& row : list)
+        {
+            range_words.push_back(uint32_t(span_words.size() / 2));
+            range_words.push_back(uint32_t(row.size()));
+            for (const host::Attention::Span& span : row)
+                span_words.insert(span_words.end(), {span.begin, span.end});
+        }
+        span_words.resize(std::max<size_t>(span_words.size(), 2)); // a buffer cannot be empty
+        const auto make = [](host::Buffer& buffer, const std::vector<uint32_t>& words)
+        {
+            buffer = device().createBuffer(words.size() * sizeof(uint32_t));
+            device().upload(buffer, std::as_bytes(std::span(words)));
+        };
+        make(ranges, range_words);
+        make(spans, span_words);
+    }
+};
 
 Layout layoutQ(const Problem& p)
 {
@@ -188,16 +252,22 @@ Request Case::request() const
 
 std::string Case::id() const
 {
-    const auto number = [](uint32_t n) { return std::to_string(n); };
+    const auto number = [](uint32_t n)
+    {
+        return std::to_string(n);
+    };
     const LacunaVideoGrid& g = desc.grid;
     std::string id = method + "/b" + number(desc.batch) + "h" + number(desc.q_heads) + "kv" +
-                     number(desc.kv_heads ? desc.kv_heads : desc.q_heads) + "q" + number(desc.q_len) + "k" +
-                     number(desc.k_len ? desc.k_len : desc.q_len) + "d" + number(desc.head_dim);
+                     number(desc.kv_heads ? desc.kv_heads : desc.q_heads) + "q" +
+                     number(desc.q_len) + "k" + number(desc.k_len ? desc.k_len : desc.q_len) + "d" +
+                     number(desc.head_dim);
     if (g.frames > 0)
         id += "/" + number(g.text_before) + "+" + number(g.frames) + "x" + number(g.height) + "x" +
               number(g.width) + "+" + number(g.text_after);
     id += desc.dtype == LACUNA_DTYPE_F32 ? "/f32" : "/f16";
-    id += desc.tier == LACUNA_TIER_COOPMAT ? "/coopmat" : desc.tier == LACUNA_TIER_SCALAR ? "/scalar" : "";
+    id += desc.tier == LACUNA_TIER_COOPMAT  ? "/coopmat"
+          : desc.tier == LACUNA_TIER_SCALAR ? "/scalar"
+                                            : "";
     for (const auto& [name, value] : options)
         id += "/" + name + "=" + value;
     return id;
@@ -228,30 +298,50 @@ Inputs normalInputs(const Case& c, uint64_t seed)
     return inputs;
 }
 
-Output runOnDevice(const Case& c, const Inputs& inputs)
+Output runOnDevice(const Case& c, const Inputs& inputs, const GivenList& list)
 {
     const Problem p = c.request().problem;
     std::vector<LacunaOption> storage;
     const host::Attention attention(device(), c.description(storage));
     const host::Buffer q = upload(inputs.q, layoutQ(p)), k = upload(inputs.k, layoutK(p)),
                        v = upload(inputs.v, layoutV(p));
-    const host::Buffer out = device().createBuffer(layoutOut(p).extent() * dtypeBytes(p.out_dtype));
-    const host::Buffer lse = device().createBuffer(uint64_t(p.heads()) * p.q_len * sizeof(float));
+    const uint64_t out_bytes = layoutOut(p).extent() * dtypeBytes(p.out_dtype);
+    const uint64_t lse_bytes = uint64_t(p.heads()) * p.q_len * sizeof(float);
+    const Guarded out(out_bytes), lse(lse_bytes);
+    const ListBuffers given(list);
+    LacunaAttentionBuffers buffers = {};
+    buffers.q = q.memory();
+    buffers.k = k.memory();
+    buffers.v = v.memory();
+    buffers.out = out.memory();
+    buffers.lse = lse.memory();
+    buffers.ranges = given.ranges.memory();
+    buffers.spans = given.spans.memory();
     device().run(
         [&](host::Commands& commands)
         {
-            commands.fill(out, 0, out.size(), 0xffffffff); // NaN
-            commands.fill(lse, 0, lse.size(), 0xffffffff);
-            attention.record(commands, q.memory(), k.memory(), v.memory(), out.memory(), lse.memory());
+            out.fill(commands);
+            lse.fill(commands);
+            attention.record(commands, buffers);
         });
 
     Output output;
-    const std::vector<float> strided = download(out, p.out_dtype);
+    const std::vector<float> strided = toFloats(out.take(), p.out_dtype);
+    std::vector<bool> is_written(strided.size());
     output.out.resize(size_t(p.heads()) * p.q_len * p.head_dim);
-    layoutOut(p).eachRow([&](uint64_t to, uint64_t from)
-                         { std::copy_n(&strided[from], p.head_dim, &output.out[to]); });
-    output.lse = download(lse, LACUNA_DTYPE_F32);
-    output.kept = attention.kept();
+    layoutOut(p).eachRow(
+        [&](uint64_t to, uint64_t from)
+        {
+            std::copy_n(&strided[from], p.head_dim, &output.out[to]);
+            std::fill_n(is_written.begin() + ptrdiff_t(from), p.head_dim, true);
+        });
+    size_t overwritten_holes = 0;
+    for (size_t i = 0; i < strided.size(); ++i)
+        overwritten_holes += !is_written[i] && !std::isnan(strided[i]);
+    CHECK(overwritten_holes == 0);
+    output.lse = toFloats(lse.take(), LACUNA_DTYPE_F32);
+    if (list.empty())
+        output.kept = attention.kept();
     return output;
 }
 
@@ -261,20 +351,22 @@ host::Attention::Kept selectOnDevice(const Case& c, const Inputs& inputs)
     std::vector<LacunaOption> storage;
     const host::Attention attention(device(), c.description(storage));
     const host::Buffer q = upload(inputs.q, layoutQ(p)), k = upload(inputs.k, layoutK(p));
-    device().run([&](host::Commands& commands) { attention.recordSelect(commands, q.memory(), k.memory()); });
+    device().run([&](host::Commands& commands)
+                 { attention.recordSelect(commands, q.memory(), k.memory()); });
     return attention.kept();
 }
 
-void checkAttention(const Case& c, const Inputs& inputs, const std::vector<uint8_t>& mask, const Output& output)
+void checkAttention(const Case& c, const Inputs& inputs, const std::vector<uint8_t>& mask,
+                    const Output& output)
 {
     const Problem p = c.request().problem;
     std::vector<double> out(output.out.size()), lse(output.lse.size());
     attendReference(p, inputs.q.data(), inputs.k.data(), inputs.v.data(), 0, p.q_len,
                     mask.empty() ? nullptr : mask.data(), out.data(), lse.data());
 
-    // Rounding only. fp32 sums: a logit is off by at most D ulps of its largest partial sum, and weights average that
-    // out; 1e-5 of the largest value covers it for unit inputs. Matrix cores round each weight to fp16 (weights sum to
-    // 1), and an fp16 output is rounded once more.
+    // Rounding only. fp32 sums: a logit is off by at most D ulps of its largest partial sum, and
+    // weights average that out; 1e-5 of the largest value covers it for unit inputs. Matrix cores
+    // round each weight to fp16 (weights sum to 1), and an fp16 output is rounded once more.
     const double half_ulp = 0x1p-11;
     const double v_max = largest(inputs.v);
     const bool may_round_weights = c.desc.tier != LACUNA_TIER_SCALAR;
@@ -282,14 +374,16 @@ void checkAttention(const Case& c, const Inputs& inputs, const std::vector<uint8
     double worst = 0, worst_lse = 0; // error / bound
     for (size_t i = 0; i < out.size(); ++i)
     {
-        const double bound = common + (p.out_dtype == LACUNA_DTYPE_F16 ? half_ulp * std::abs(out[i]) + 0x1p-25 : 0);
+        const double bound =
+            common + (p.out_dtype == LACUNA_DTYPE_F16 ? half_ulp * std::abs(out[i]) + 0x1p-25 : 0);
         const double ratio = std::abs(output.out[i] - out[i]) / bound;
         worst = std::max(worst, orInfinity(ratio));
     }
     for (size_t i = 0; i < lse.size(); ++i)
     {
         const bool same = std::isinf(lse[i]) && lse[i] == output.lse[i];
-        const double ratio = same ? 0 : std::abs(output.lse[i] - lse[i]) / (1e-5 + 1e-6 * std::abs(lse[i]));
+        const double ratio =
+            same ? 0 : std::abs(output.lse[i] - lse[i]) / (1e-5 + 1e-6 * std::abs(lse[i]));
         worst_lse = std::max(worst_lse, orInfinity(ratio));
     }
     CHECK(worst <= 1);

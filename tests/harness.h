@@ -1,4 +1,5 @@
-// harness.h - what the tests share: one device, inputs from seeds, running a plan, error measures, counted skips.
+// harness.h - what the tests share: one device, inputs from seeds, running a plan, error measures,
+// counted skips.
 //
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -17,13 +18,15 @@
 namespace lacuna::test
 {
 
-// The device under test, with validation; made on first use. Its validation messages fail the program at the end.
+// The device under test, with validation; made on first use. Its validation messages fail the
+// program at the end.
 host::Device& device();
 
 // Prints why a case does not run here; the number of skipped cases is printed at the end.
 void skip(const std::string& what, const std::string& why);
 
-// False when `--case=TEXT` is given and `id` does not contain it. Put `id` into INFO, so that a failure names it.
+// False when `--case=TEXT` is given and `id` does not contain it. Put `id` into INFO, so that a
+// failure names it.
 bool isWanted(const std::string& id);
 
 // Splitmix64: the same numbers everywhere.
@@ -32,8 +35,8 @@ class Rng
 public:
     explicit Rng(uint64_t seed) : state_(seed) {}
     uint64_t next();
-    double uniform();                                  // 0 <= x < 1
-    float normal();                                    // mean 0, variance 1
+    double uniform(); // 0 <= x < 1
+    float normal();   // mean 0, variance 1
     int below(int limit) { return int(uniform() * limit); }
 
 private:
@@ -67,10 +70,16 @@ struct Output
     std::vector<float> lse; // [B * Hq, Nq]
     host::Attention::Kept kept;
 };
-Output runOnDevice(const Case& c, const Inputs& inputs);
+// The spans of each (b * Hq + h, row), for method `key_spans`.
+using GivenList = std::vector<std::vector<host::Attention::Span>>;
+// out and lse lie between guards of NaN, which CHECKs prove untouched, as are the holes between
+// strided rows.
+Output runOnDevice(const Case& c, const Inputs& inputs, const GivenList& list = {});
 host::Attention::Kept selectOnDevice(const Case& c, const Inputs& inputs);
 
-// Checks out and lse against attention in double precision under `mask` (uint8 [B * Hq, Nq, Nk], empty = dense).
-void checkAttention(const Case& c, const Inputs& inputs, const std::vector<uint8_t>& mask, const Output& output);
+// Checks out and lse against attention in double precision under `mask` (uint8 [B * Hq, Nq, Nk],
+// empty = dense).
+void checkAttention(const Case& c, const Inputs& inputs, const std::vector<uint8_t>& mask,
+                    const Output& output);
 
 } // namespace lacuna::test

@@ -1,5 +1,5 @@
 #version 460
-// coopmat.comp - ATTEND with cooperative matrices of any shape: S = Q K^T and O += P V on fp16, all sums in fp32.
+// coopmat.comp - ATTEND with cooperative matrices of any shape, on fp16 operands; all sums in fp32.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -13,20 +13,21 @@
 //        3 kM, 4 kN       rows and columns of an accumulator
 //        5 kScoreK        depth of one product of S = Q K^T
 //        6 kWeighK        depth of one product of O += P V; divides kKeys
-//        7 kSlices        subgroups that share the same queries and split D; kN * kSlices divides kKeys
+//        7 kSlices        subgroups that share the same queries; kN * kSlices divides kKeys
 //        8 kTilesM        accumulators on top of each other in one subgroup
 //        9 kKeys          keys of one step (Bc)
 //       10 kPad           16-byte words behind each row in shared memory
 //       11 kHalfIn        fp16 Q, K and V
 //       12 kHalfResult    fp16 result
-// shared tile.glsl; sharedBytes() in attend_coopmat.cpp
+// shared tile.glsl; sharedBytes() in attend_coopmat.cpp counts it
 //
-//            kScoreK                  K or V tile              subgroup (strip, slice) owns rows `strip` of the queries
-//          +--------+                +----------+              and, of S and of O, every column tile that is `slice`
-//   strip  | q_tile |  x  K^T -> S -> score -> P -> weight     modulo kSlices
-//          +--------+                                 x V -> O
+//            D                       one K or V tile at a time
+//          +--------+                +----------+
+//   strip  | q_tile |  x  K^T -> S -> softmax -> P  x  V -> O
+//          +--------+
 //
-// Trip counts are uniform in a workgroup. Loops over the list test at their end: see scalar.comp.
+// Subgroup (strip, slice) owns the rows of its strip and every kSlices-th column tile of S and O.
+// Trip counts are uniform in a workgroup. Loops over the list test at their end: see memory.glsl.
 
 #pragma use_vulkan_memory_model
 #extension GL_GOOGLE_include_directive : require
@@ -35,7 +36,8 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
-#include "lib/unroll.glsl"
+#include "lib/unroll.glsl" // first: it has extensions
+
 #include "attend/tile.glsl"
 
 #define Accumulator coopmat<float, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator>
@@ -62,22 +64,24 @@ void scoreTiles()
         LACUNA_MATRIX_LOOP for (uint d = 0; d < kScoreSteps; ++d)
         {
             coopmat<float16_t, gl_ScopeSubgroup, kScoreK, kN, gl_MatrixUseB> k;
-            coopMatLoad(k, kv_tile, column * kStride + d * (kScoreK / 8), kStride, gl_CooperativeMatrixLayoutColumnMajor);
+            coopMatLoad(k, kv_tile, column * kStride + d * (kScoreK / 8), kStride,
+                        gl_CooperativeMatrixLayoutColumnMajor);
             [[unroll]] for (uint m = 0; m < kTilesM; ++m)
             {
                 coopmat<float16_t, gl_ScopeSubgroup, kM, kScoreK, gl_MatrixUseA> q;
                 const uint row = (strip() * kTilesM + m) * kM;
-                coopMatLoad(q, q_tile, row * kStride + d * (kScoreK / 8), kStride, gl_CooperativeMatrixLayoutRowMajor);
+                coopMatLoad(q, q_tile, row * kStride + d * (kScoreK / 8), kStride,
+                            gl_CooperativeMatrixLayoutRowMajor);
                 s[m] = coopMatMulAdd(q, k, s[m]);
             }
         }
         [[unroll]] for (uint m = 0; m < kTilesM; ++m)
-            coopMatStore(s[m], score, (strip() * kTilesM + m) * kM * kScoreStride + column, kScoreStride,
-                         gl_CooperativeMatrixLayoutRowMajor);
+            coopMatStore(s[m], score, (strip() * kTilesM + m) * kM * kScoreStride + column,
+                         kScoreStride, gl_CooperativeMatrixLayoutRowMajor);
     }
 }
 
-// 3. O = shrink * O + P V. shrink is one number per row: a load with stride 0 repeats it along the columns.
+// 3. O = shrink * O + P V. A load with stride 0 repeats the one number of a row along its columns.
 void weighTiles()
 {
     [[unroll]] for (uint m = 0; m < kTilesM; ++m)
@@ -86,16 +90,20 @@ void weighTiles()
         Accumulator factor;
         coopMatLoad(factor, shrink, row, 0, gl_CooperativeMatrixLayoutColumnMajor);
         LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
+        {
             o[m * kTilesN + n] = o[m * kTilesN + n] * factor;
+        }
         LACUNA_MATRIX_LOOP for (uint key = 0; key < kKeys; key += kWeighK)
         {
             coopmat<float16_t, gl_ScopeSubgroup, kM, kWeighK, gl_MatrixUseA> p;
-            coopMatLoad(p, weight, row * kWeightStride + key / 2, kWeightStride, gl_CooperativeMatrixLayoutRowMajor);
+            coopMatLoad(p, weight, row * kWeightStride + key / 2, kWeightStride,
+                        gl_CooperativeMatrixLayoutRowMajor);
             LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
             {
                 coopmat<float16_t, gl_ScopeSubgroup, kWeighK, kN, gl_MatrixUseB> v;
                 const uint column = (n * kSlices + slice()) * kN;
-                coopMatLoad(v, kv_tile, key * kStride + column / 8, kStride, gl_CooperativeMatrixLayoutRowMajor);
+                coopMatLoad(v, kv_tile, key * kStride + column / 8, kStride,
+                            gl_CooperativeMatrixLayoutRowMajor);
                 o[m * kTilesN + n] = coopMatMulAdd(p, v, o[m * kTilesN + n]);
             }
         }
@@ -105,13 +113,15 @@ void weighTiles()
 // 4. O through shared memory, tile by tile, to the caller's rows.
 void storeTiles(AttendParams params, AttendItem item)
 {
-    const uvec2 base = headOf(push.result, params.out_batch, params.out_head, gl_WorkGroupID.y, kHalfResult);
+    const uvec2 base =
+        headOf(push.result, params.out_batch, params.out_head, gl_WorkGroupID.y, kHalfResult);
     const uint scratch = gl_SubgroupID * kM * kN;
     [[unroll]] for (uint m = 0; m < kTilesM; ++m)
     {
         LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
         {
-            coopMatStore(o[m * kTilesN + n], score, scratch, kN, gl_CooperativeMatrixLayoutRowMajor);
+            coopMatStore(o[m * kTilesN + n], score, scratch, kN,
+                         gl_CooperativeMatrixLayoutRowMajor);
             barrier();
             for (uint i = gl_SubgroupInvocationID; i < kM * kN / 4; i += kSubgroupSize)
             {
@@ -120,9 +130,10 @@ void storeTiles(AttendParams params, AttendItem item)
                 if (item.begin + row < item.end && quad < kHeadDim / 4)
                 {
                     const uint at = scratch + i * 4;
-                    const vec4 values = vec4(score[at], score[at + 1], score[at + 2], score[at + 3]);
-                    storeQuad(base, tokenAt(item.begin + row) * params.out_token * 2 + quad, shrink[row] * values,
-                              kHalfResult);
+                    const vec4 values =
+                        vec4(score[at], score[at + 1], score[at + 2], score[at + 3]);
+                    storeQuad(base, tokenAt(item.begin + row) * params.out_token * 2 + quad,
+                              shrink[row] * values, kHalfResult);
                 }
             }
             barrier();
@@ -159,11 +170,13 @@ void main()
             {
                 const uint count = min(kKeys, span.y - key);
                 barrier(); // the step before has read kv_tile
-                stageKeys(advance(keys, key, params.k_token * unitBytes(kHalfIn)), params.k_token, count);
+                stageKeys(advance(keys, key, params.k_token * unitBytes(kHalfIn)), params.k_token,
+                          count);
                 barrier();
                 scoreTiles();
                 barrier(); // S is complete, and K no longer needed
-                stageKeys(advance(values, key, params.v_token * unitBytes(kHalfIn)), params.v_token, count);
+                stageKeys(advance(values, key, params.v_token * unitBytes(kHalfIn)), params.v_token,
+                          count);
                 softmaxRows(params.scale_log2, count);
                 barrier();
                 weighTiles();

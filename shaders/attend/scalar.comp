@@ -1,5 +1,5 @@
 #version 460
-// scalar.comp - ATTEND without any optional feature: a lane holds whole queries; also the fast path of a CPU.
+// scalar.comp - ATTEND without any optional feature, a lane holds whole queries; also for CPUs.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -16,12 +16,12 @@
 //        6 kHalfKeys    fp16 K and V
 //        7 kHalfResult  fp16 result
 //
-// Loops test at their end: lavapipe runs a loop body once more with no lane active, and a uniform load through an
-// address is not masked there, so a loop that tests first would follow whatever lies behind its table.
+// Loops over the list test at their end: see memory.glsl.
 
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#include "lib/lane_sum.glsl"
+#include "lib/lane_sum.glsl" // first: it has extensions
+
 #include "attend/task.glsl"
 
 layout(local_size_x_id = 0) in;
@@ -53,7 +53,8 @@ void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
         [[unroll]] for (uint i = 0; i < kQuads; ++i)
         {
             q[r * kQuads + i] =
-                params.scale_log2 * loadQuad(base, token * params.q_token * 2 + i * kSplit + part, kHalfQ);
+                params.scale_log2 *
+                loadQuad(base, token * params.q_token * 2 + i * kSplit + part, kHalfQ);
             o[r * kQuads + i] = vec4(0);
         }
         row_max[r] = kLowest;
@@ -61,7 +62,8 @@ void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
     }
 }
 
-// 2. Logits of kKeys keys from `key` on; the last one stands in for those beyond the span, which then get no weight.
+// 2. Logits of kKeys keys from `key` on; the last one stands in for those beyond the span, which
+// then get no weight.
 void scoreStep(uvec2 keys, uint stride_bytes, uint key, uint end, uint part)
 {
     uvec2 base[kKeys];
@@ -83,7 +85,8 @@ void scoreStep(uvec2 keys, uint stride_bytes, uint key, uint end, uint part)
     [[unroll]] for (uint n = 0; n < kRows * kKeys; ++n)
         s[n] = laneSum(s[n], kSplit);
 
-    // A real branch: besides saving work it parts the step into two blocks, which halves what LLVM spills on a CPU.
+    // A real branch: besides saving work it parts the step into two blocks, which halves what LLVM
+    // spills on a CPU.
     if (key + kKeys > end)
         [[unroll]] for (uint r = 0; r < kRows; ++r)
             [[unroll]] for (uint j = 0; j < kKeys; ++j)
@@ -133,7 +136,8 @@ void weighStep(uvec2 values, uint stride_bytes, uint key, uint end, uint part)
 // 4. O and LSE, in the caller's order.
 void storeRows(AttendParams params, AttendItem item, uint lane, uint part)
 {
-    const uvec2 base = headOf(push.result, params.out_batch, params.out_head, gl_WorkGroupID.y, kHalfResult);
+    const uvec2 base =
+        headOf(push.result, params.out_batch, params.out_head, gl_WorkGroupID.y, kHalfResult);
     [[unroll]] for (uint r = 0; r < kRows; ++r)
     {
         const uint position = item.begin + r * kLanes + lane;
@@ -142,8 +146,8 @@ void storeRows(AttendParams params, AttendItem item, uint lane, uint part)
             const uint token = tokenAt(position);
             const float inverse = row_sum[r] > 0 ? 1 / row_sum[r] : 0;
             [[unroll]] for (uint i = 0; i < kQuads; ++i)
-                storeQuad(base, token * params.out_token * 2 + i * kSplit + part, inverse * o[r * kQuads + i],
-                          kHalfResult);
+                storeQuad(base, token * params.out_token * 2 + i * kSplit + part,
+                          inverse * o[r * kQuads + i], kHalfResult);
             if (part == 0 && !isNull(push.lse))
                 storeLse(params, token, row_max[r], row_sum[r]);
         }

@@ -1,18 +1,29 @@
-// task.glsl - what every ATTEND kernel starts from: its inputs, rows of 4-channel quads, and the places of its results.
+// task.glsl - what every ATTEND kernel starts from: its inputs, rows of 4-channel quads, and the
+// places of its results.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
-// Quad i of a tensor is 4 channels: 8 bytes in fp16, 16 in fp32. Strides count 8 channels, hence the factors of 2.
+// Quad i of a tensor is 4 channels: 8 bytes in fp16, 16 in fp32. Strides count 8 channels, hence
+// the factors of 2.
 #ifndef LACUNA_ATTEND_TASK_GLSL
 #define LACUNA_ATTEND_TASK_GLSL
 
 #include "lib/memory.glsl"
 #include "shared/attend.h"
 
-layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer ParamsView { AttendParams value; };
-layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer ItemArray { AttendItem at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer ParamsView
+{
+    AttendParams value;
+};
+layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer ItemArray
+{
+    AttendItem at[];
+};
 
-layout(push_constant, std430) uniform Push { AttendPush push; };
+layout(push_constant, std430) uniform Push
+{
+    AttendPush push;
+};
 
 const float kLowest = -1e30; // a first maximum that is finite: -inf minus -inf would be NaN
 const float kLn2 = 0.693147180559945309;
@@ -26,7 +37,8 @@ uint unitBytes(bool is_half)
 // Where one head of one batch begins.
 uvec2 headOf(uvec2 tensor, uint batch_stride, uint head_stride, uint head, bool is_half)
 {
-    return advance(tensor, gl_WorkGroupID.z * batch_stride + head * head_stride, unitBytes(is_half));
+    return advance(tensor, gl_WorkGroupID.z * batch_stride + head * head_stride,
+                   unitBytes(is_half));
 }
 
 vec4 loadQuad(uvec2 base, uint index, bool is_half)

@@ -1,9 +1,10 @@
-// tile.glsl - the shared memory of coopmat.comp: what one workgroup holds, how Q, K and V get there, and the softmax.
+// tile.glsl - the shared memory of coopmat.comp, how Q, K and V get there, and the softmax.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows are fp16, 8 channels in a uvec4, and zero where there is no row or no channel: a weight of 0 times whatever lay
-// there before could be NaN. The host sees to it that all counts but kHeadDim and kStrips are powers of two.
+// Rows are fp16, 8 channels in a uvec4, and zero where there is no row or no channel: a weight of 0
+// times whatever lay there before could be NaN. The host sees to it that all counts but kHeadDim
+// and kStrips are powers of two.
 #ifndef LACUNA_ATTEND_TILE_GLSL
 #define LACUNA_ATTEND_TILE_GLSL
 
@@ -27,21 +28,21 @@ layout(constant_id = 12) const bool kHalfResult = true;
 const uint kStrips = kThreads / kSubgroupSize / kSlices;
 const uint kRows = kStrips * kTilesM * kM; // queries of the workgroup (Br)
 const uint kScoreSteps = (kHeadDim + kScoreK - 1) / kScoreK;
-const uint kTilesN = (kHeadDim + kN * kSlices - 1) / (kN * kSlices); // column tiles of O in one subgroup
+const uint kTilesN = (kHeadDim + kN * kSlices - 1) / (kN * kSlices); // of O in one subgroup
 const uint kOctets = kHeadDim / 8;
 const uint kScoreWidth = kScoreSteps * kScoreK;
 const uint kWeighWidth = kTilesN * kSlices * kN;
-const uint kWidth = (kScoreWidth > kWeighWidth ? kScoreWidth : kWeighWidth) / 8; // of a shared row, without the pad
-const uint kStride = kWidth + kPad;                                         // 16-byte words
-const uint kScoreStride = kKeys + 4;                                        // floats
-const uint kWeightStride = kKeys / 2 + 4;                                   // 4-byte words
-const uint kLanesPerRow = kThreads > kRows ? kThreads / kRows : 1; // at most kSubgroupSize: the host checks
+const uint kWidth = (kScoreWidth > kWeighWidth ? kScoreWidth : kWeighWidth) / 8; // 16-byte words
+const uint kStride = kWidth + kPad;
+const uint kScoreStride = kKeys + 4;      // floats
+const uint kWeightStride = kKeys / 2 + 4; // 4-byte words
+const uint kLanesPerRow = kThreads > kRows ? kThreads / kRows : 1; // within a subgroup
 const uint kRowsAtOnce = kThreads / kLanesPerRow;
 const uint kRowPasses = (kRows + kRowsAtOnce - 1) / kRowsAtOnce;
 
 shared uvec4 q_tile[kRows * kStride];
 shared uvec4 kv_tile[kKeys * kStride];
-shared float score[kRows * kScoreStride]; // S, and at the end tiles of O
+shared float score[kRows * kScoreStride];  // S, and at the end tiles of O
 shared uint weight[kRows * kWeightStride]; // P, two fp16 in a word
 shared float shrink[kRows];                // what a new maximum scales O by
 
@@ -90,7 +91,7 @@ void stageKeys(uvec2 base, uint token_stride, uint count)
     }
 }
 
-// Online softmax: kLanesPerRow neighbouring lanes take every kLanesPerRow-th pair of columns of a row.
+// Online softmax: kLanesPerRow neighbouring lanes share the columns of a row.
 void softmaxRows(float scale_log2, uint count)
 {
     const uint part = threadIndex() % kLanesPerRow;
@@ -114,7 +115,7 @@ void softmaxRows(float scale_log2, uint count)
             sum += low + high;
         }
         row_max[pass] = new_max;
-        row_sum[pass] = row_sum[pass] * factor + sum; // of this lane's columns; lanes are added up at the end
+        row_sum[pass] = row_sum[pass] * factor + sum; // of this lane; see finishRows()
         if (part == 0)
             shrink[row] = factor;
     }

@@ -1,5 +1,6 @@
 #version 460
-// widen.comp - a dense fp32 copy of fp16 keys or values, for processors that convert numbers slowly.
+// widen.comp - a dense fp32 copy of fp16 keys or values, for processors that convert numbers
+// slowly.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -18,14 +19,18 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kHeadDim = 64;
 const uint kOctets = kHeadDim / 8;
 
-layout(push_constant, std430) uniform Push { WidenPush push; };
+layout(push_constant, std430) uniform Push
+{
+    WidenPush push;
+};
 
 void main()
 {
     const uint token = gl_GlobalInvocationID.x / kOctets;
     const uint octet = gl_GlobalInvocationID.x % kOctets;
     const uint head = gl_WorkGroupID.z * gl_NumWorkGroups.y + gl_WorkGroupID.y;
-    const uvec2 from = advance(push.source, gl_WorkGroupID.z * push.batch + gl_WorkGroupID.y * push.head, 16);
+    const uvec2 from =
+        advance(push.source, gl_WorkGroupID.z * push.batch + gl_WorkGroupID.y * push.head, 16);
     const uvec2 to = advance(push.wide, head, push.tokens * kOctets * 32);
     if (token < push.tokens)
     {

@@ -2,7 +2,8 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 //
-// With LACUNA_SUBGROUP lanes are subgroup lanes and need full subgroups. Without it there is nothing to sum: one lane.
+// With LACUNA_SUBGROUP lanes are subgroup lanes and need full subgroups. Without it there is
+// nothing to sum: one lane.
 #ifndef LACUNA_LIB_LANE_SUM_GLSL
 #define LACUNA_LIB_LANE_SUM_GLSL
 

@@ -1,20 +1,41 @@
-// memory.glsl - device memory by 64-bit address without 64-bit integers: typed views, and exact address arithmetic.
+// memory.glsl - device memory by 64-bit address without 64-bit integers.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
-// An address is a uvec2, low word first. Move a base with advance(), which is exact for any tensor size; index a view
-// only within what a base reaches, because drivers treat the index as a signed 32-bit number.
+// An address is a uvec2, low word first. Move a base with advance(), which is exact for any tensor
+// size; index a view only within 2^31 elements, because drivers treat the index as signed 32 bits.
+//
+// Two faults of lavapipe (Mesa 26.1) that robust access does not hide for addresses:
+//   a loop that tests first runs its body once more with no lane active, and a load from a uniform
+//   address is not masked: do not follow `table[i]` in such a loop, but test at the end;
+//   with LP_NATIVE_VECTOR_WIDTH=512 an address that differs between lanes crashes the compiler:
+//   keep addresses uniform and let the index differ.
 #ifndef LACUNA_LIB_MEMORY_GLSL
 #define LACUNA_LIB_MEMORY_GLSL
 
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
 
-layout(buffer_reference, std430, buffer_reference_align = 4) buffer UintArray { uint at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 8) buffer Uvec2Array { uvec2 at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 16) buffer Uvec4Array { uvec4 at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 4) buffer FloatArray { float at[]; };
-layout(buffer_reference, std430, buffer_reference_align = 16) buffer Vec4Array { vec4 at[]; };
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer UintArray
+{
+    uint at[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 8) buffer Uvec2Array
+{
+    uvec2 at[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer Uvec4Array
+{
+    uvec4 at[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 4) buffer FloatArray
+{
+    float at[];
+};
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer Vec4Array
+{
+    vec4 at[];
+};
 
 bool isNull(uvec2 address)
 {

@@ -1,4 +1,5 @@
-// unroll.glsl - loops over matrices: unrolled where a compiler keeps arrays in registers, not where it compiles forever.
+// unroll.glsl - loops over matrices: unrolled where a compiler keeps arrays in registers, not where
+// it compiles forever.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef LACUNA_LIB_UNROLL_GLSL

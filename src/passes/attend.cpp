@@ -22,8 +22,10 @@ std::vector<AttendItem> makeItems(const TokenOrder& order, uint32_t rows_per_til
 {
     std::vector<AttendItem> items;
     for (uint32_t row = 0; row < order.blocks(); ++row)
-        for (uint32_t begin = order.borders[row]; begin < order.borders[row + 1]; begin += rows_per_tile)
-            items.push_back({begin, std::min(begin + rows_per_tile, order.borders[row + 1]), row, 0});
+        for (uint32_t begin = order.borders[row]; begin < order.borders[row + 1];
+             begin += rows_per_tile)
+            items.push_back(
+                {begin, std::min(begin + rows_per_tile, order.borders[row + 1]), row, 0});
     return items;
 }
 
@@ -57,7 +59,8 @@ AttendParams makeParams(const Problem& p, const AttendInputs& in)
     return params;
 }
 
-// Kernels add a 32-bit index of 4-channel quads to the base of a head, and count strides of 8 channels in 32 bits.
+// Kernels add a 32-bit index of 4-channel quads to the base of a head, and count strides of 8
+// channels in 32 bits.
 std::string addressFault(const Problem& p)
 {
     struct Tensor
@@ -68,20 +71,23 @@ std::string addressFault(const Problem& p)
     };
     constexpr uint64_t kMaxHead = uint64_t(1) << 33;
     constexpr uint64_t kMaxTensor = uint64_t(1) << 35;
-    for (const Tensor& t : {Tensor{"q", p.q, p.q_heads, p.q_len}, Tensor{"k", p.k, p.kv_heads, p.k_len},
-                            Tensor{"v", p.v, p.kv_heads, p.k_len}, Tensor{"out", p.out, p.q_heads, p.q_len}})
+    for (const Tensor& t :
+         {Tensor{"q", p.q, p.q_heads, p.q_len}, Tensor{"k", p.k, p.kv_heads, p.k_len},
+          Tensor{"v", p.v, p.kv_heads, p.k_len}, Tensor{"out", p.out, p.q_heads, p.q_len}})
     {
         const uint64_t head = t.tokens * t.strides.token;
         const uint64_t tensor = p.batch * t.strides.batch + t.heads * t.strides.head;
         if (head > kMaxHead || tensor > kMaxTensor)
-            return std::string(t.name) + " reaches over " + std::to_string(head) + " elements per head and " +
-                   std::to_string(tensor) + " in all, the kernels reach " + std::to_string(kMaxHead) + " and " +
+            return std::string(t.name) + " reaches over " + std::to_string(head) +
+                   " elements per head and " + std::to_string(tensor) +
+                   " in all, the kernels reach " + std::to_string(kMaxHead) + " and " +
                    std::to_string(kMaxTensor);
     }
     return {};
 }
 
-// A dense fp32 copy of K or V. It belongs to ATTEND: lacunaCmdSelect, which has no V, stops before it.
+// A dense fp32 copy of K or V. It belongs to ATTEND: lacunaCmdSelect, which has no V, stops before
+// it.
 Operand widen(PlanBuilder& b, const Operand& operand, const char* name)
 {
     constexpr uint32_t kThreads = 64;
@@ -117,14 +123,16 @@ std::span<const AttendVariant* const> attendVariants()
     return variants;
 }
 
-std::string tierRefusal(const Caps& caps, const Problem& problem, const AttendVariant& variant, bool forced)
+std::string tierRefusal(const Caps& caps, const Problem& problem, const AttendVariant& variant,
+                        bool forced)
 {
     const std::string& refusal = caps.refusals[variant.tier];
     return refusal.empty() ? variant.unsupportedReason(caps, problem, forced) : refusal;
 }
 
 LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier tier,
-                          std::span<const LacunaOption> tuning, AttendChoice& choice, std::string& sentence)
+                          std::span<const LacunaOption> tuning, AttendChoice& choice,
+                          std::string& sentence)
 {
     const bool is_forced = tier != LACUNA_TIER_AUTO;
     if (is_forced && tier != LACUNA_TIER_SCALAR && tier != LACUNA_TIER_COOPMAT)
@@ -154,7 +162,8 @@ LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier t
         choice.refusals.push_back({variant->name, reason});
     }
     for (const AttendChoice::Refusal& refusal : choice.refusals)
-        sentence += (sentence.empty() ? "" : "; ") + std::string("tier '") + refusal.name + "': " + refusal.reason;
+        sentence += (sentence.empty() ? "" : "; ") + std::string("tier '") + refusal.name +
+                    "': " + refusal.reason;
     return LACUNA_ERROR_UNSUPPORTED;
 }
 
@@ -172,7 +181,8 @@ void attend(PlanBuilder& b, const AttendInputs& inputs)
     const AttendParams params = makeParams(p, in);
     const Slot order = in.q_order.perm.empty() ? Slot{} : b.constants(in.q_order.perm);
 
-    b.pass(choice.variant->shader(b.caps(), p, choice.tile), std::string("attend ") + choice.variant->name)
+    b.pass(choice.variant->shader(b.caps(), p, choice.tile),
+           std::string("attend ") + choice.variant->name)
         .attend()
         .spec(choice.tile.spec)
         .subgroupSize(choice.tile.subgroup_size)

@@ -1,4 +1,5 @@
-// attend.h - ATTEND: the kernel families behind one interface; a variant either runs here or says why not.
+// attend.h - ATTEND: the kernel families behind one interface; a variant either runs here or says
+// why not.
 //
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -14,8 +15,8 @@
 namespace lacuna
 {
 
-// Everything that ATTEND consumes. K and V are already in the method's order; Q and the output are read and written
-// through q_order, so that no restoring pass is needed.
+// Everything that ATTEND consumes. K and V are already in the method's order; Q and the output are
+// read and written through q_order, so that no restoring pass is needed.
 struct AttendInputs
 {
     Operand q, k, v;
@@ -42,19 +43,22 @@ struct AttendVariant
     const char* name; // "scalar"
     std::span<const OptionDesc> tuning;
 
-    // Empty when the variant can run, else one clause. `forced`: the caller asked for this tier by name.
+    // Empty when the variant can run, else one clause. `forced`: the caller asked for this tier by
+    // name.
     std::string (*unsupportedReason)(const Caps& caps, const Problem& problem, bool forced);
-    // The tile for this device and shape; tuning overrides. False: `sentence` says which limit is exceeded.
-    bool (*chooseTile)(const Caps& caps, const Problem& problem, const Options& tuning, AttendTile& tile,
-                       std::string& sentence);
+    // The tile for this device and shape; tuning overrides. False: `sentence` says which limit is
+    // exceeded.
+    bool (*chooseTile)(const Caps& caps, const Problem& problem, const Options& tuning,
+                       AttendTile& tile, std::string& sentence);
     Shader (*shader)(const Caps& caps, const Problem& problem, const AttendTile& tile);
 };
 
 std::span<const AttendVariant* const> attendVariants(); // fastest first: coopmat, scalar
 
-// Why the plan would not use the variant: what the application refused (the self-test, say), then the variant's own
-// reason. Empty: it can run. `forced`: asked for by name.
-std::string tierRefusal(const Caps& caps, const Problem& problem, const AttendVariant& variant, bool forced);
+// Why the plan would not use the variant: what the application refused (the self-test, say), then
+// the variant's own reason. Empty: it can run. `forced`: asked for by name.
+std::string tierRefusal(const Caps& caps, const Problem& problem, const AttendVariant& variant,
+                        bool forced);
 
 // The variant and tile that the plan uses, and why the faster ones were refused.
 struct AttendChoice
@@ -71,7 +75,8 @@ struct AttendChoice
 
 // Fails (with the sentence) when the forced tier is refused, or a tuning option is wrong.
 LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier tier,
-                          std::span<const LacunaOption> tuning, AttendChoice& choice, std::string& sentence);
+                          std::span<const LacunaOption> tuning, AttendChoice& choice,
+                          std::string& sentence);
 
 // Records the dispatch: one workgroup per (tile of rows within one list row, head, batch).
 void attend(PlanBuilder& b, const AttendInputs& inputs);

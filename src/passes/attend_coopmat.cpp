@@ -1,4 +1,5 @@
-// attend_coopmat.cpp - the tier on KHR cooperative matrices: which shape, which tile, and what it needs.
+// attend_coopmat.cpp - the tier on KHR cooperative matrices: which shape, which tile, and what it
+// needs.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "attend.h"
@@ -23,10 +24,14 @@ enum
 };
 
 const OptionDesc kTuning[] = {
-    {"shape", OptionType::Size3, "0x0x0", 0, 64, "rows x columns x depth of one matrix product; 0x0x0 chooses"},
-    {"strips", OptionType::Int, "0", 0, 16, "subgroups on top of each other, each with its own queries; 0 chooses"},
-    {"slices", OptionType::Int, "0", 0, 16, "subgroups that share queries and split the channels; 0 chooses"},
-    {"tiles", OptionType::Int, "0", 0, 4, "matrices on top of each other in one subgroup; 0 chooses"},
+    {"shape", OptionType::Size3, "0x0x0", 0, 64,
+     "rows x columns x depth of one matrix product; 0x0x0 chooses"},
+    {"strips", OptionType::Int, "0", 0, 16,
+     "subgroups on top of each other, each with its own queries; 0 chooses"},
+    {"slices", OptionType::Int, "0", 0, 16,
+     "subgroups that share queries and split the channels; 0 chooses"},
+    {"tiles", OptionType::Int, "0", 0, 4,
+     "matrices on top of each other in one subgroup; 0 chooses"},
     {"keys", OptionType::Int, "0", 0, 256, "keys of one step; 0 chooses"},
     {"pad", OptionType::Int, "1", 0, 4, "16-byte words behind each row in shared memory"},
 };
@@ -56,45 +61,56 @@ uint32_t sharedBytes(const Tile& t, uint32_t head_dim)
     return q_and_kv + score + weight + t.rows() * 4;
 }
 
-// Intel's compilers place one matrix column per lane at their smallest width; elsewhere 32 lanes spill least.
+// Intel's compilers place one matrix column per lane at their smallest width; elsewhere 32 lanes
+// spill least.
 uint32_t subgroupSize(const Caps& caps)
 {
-    const bool is_intel =
-        caps.driver_id == VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA || caps.driver_id == VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS;
-    return is_intel ? caps.min_subgroup_size : std::clamp(32u, caps.min_subgroup_size, caps.max_subgroup_size);
+    const bool is_intel = caps.driver_id == VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA ||
+                          caps.driver_id == VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS;
+    return is_intel ? caps.min_subgroup_size
+                    : std::clamp(32u, caps.min_subgroup_size, caps.max_subgroup_size);
 }
 
 bool isEnumerated(const Caps& caps, const MatrixShape& shape)
 {
-    return std::find(caps.matrix_shapes.begin(), caps.matrix_shapes.end(), shape) != caps.matrix_shapes.end();
+    return std::find(caps.matrix_shapes.begin(), caps.matrix_shapes.end(), shape) !=
+           caps.matrix_shapes.end();
 }
 
 // What the kernel can address: whole uvec4 of channels, and counts that divide each other.
 bool isUsable(const MatrixShape& s)
 {
-    const auto fits = [](uint32_t n) { return n >= 8 && n <= 64 && std::has_single_bit(n); };
+    const auto fits = [](uint32_t n)
+    {
+        return n >= 8 && n <= 64 && std::has_single_bit(n);
+    };
     return fits(s.m) && fits(s.n) && fits(s.k);
 }
 
 bool isFlexible(const Caps& caps, const MatrixShape& s)
 {
     const MatrixShape& g = caps.flexible_granularity;
-    return caps.has_flexible_shapes && g.m && g.n && g.k && s.m % g.m == 0 && s.n % g.n == 0 && s.k % g.k == 0;
+    return caps.has_flexible_shapes && g.m && g.n && g.k && s.m % g.m == 0 && s.n % g.n == 0 &&
+           s.k % g.k == 0;
 }
 
-// Most work per product first; 16 columns feed every known matrix unit, more only lengthen the tail.
+// Most work per product first; 16 columns feed every known matrix unit, more only lengthen the
+// tail.
 MatrixShape preferredShape(const Caps& caps)
 {
-    const MatrixShape order[] = {{16, 16, 16}, {16, 8, 16}, {8, 16, 16}, {8, 8, 16}, {16, 8, 8}, {8, 8, 8}};
+    const MatrixShape order[] = {{16, 16, 16}, {16, 8, 16}, {8, 16, 16},
+                                 {8, 8, 16},   {16, 8, 8},  {8, 8, 8}};
     for (const MatrixShape& shape : order)
         if (isEnumerated(caps, shape))
             return shape;
-    const auto usable = std::find_if(caps.matrix_shapes.begin(), caps.matrix_shapes.end(), isUsable);
+    const auto usable =
+        std::find_if(caps.matrix_shapes.begin(), caps.matrix_shapes.end(), isUsable);
     return usable == caps.matrix_shapes.end() ? MatrixShape() : *usable;
 }
 
-// A subgroup keeps M x (D / slices) of O in registers: at most 32 numbers a lane, 16 in narrow subgroups with their
-// small register files. A CPU has no such limit, and shorter steps compile faster there.
+// A subgroup keeps M x (D / slices) of O in registers: at most 32 numbers a lane, 16 in narrow
+// subgroups with their small register files. A CPU has no such limit, and shorter steps compile
+// faster there.
 Tile defaultTile(const Caps& caps, const Problem& p, const MatrixShape& shape)
 {
     Tile t = {shape, subgroupSize(caps), 4, 1, 1, 64, 1};
@@ -135,25 +151,32 @@ std::string shapeFault(const Caps& caps, const MatrixShape& s)
     for (const MatrixShape& shape : caps.matrix_shapes)
         known += (known.empty() ? "" : ", ") + text(shape);
     return "shape is " + text(s) + ", the device offers " + known +
-           (caps.has_flexible_shapes ? " and powers of two that are multiples of " + text(caps.flexible_granularity)
-                                     : "");
+           (caps.has_flexible_shapes
+                ? " and powers of two that are multiples of " + text(caps.flexible_granularity)
+                : "");
 }
 
 std::string tileFault(const Caps& caps, const Problem& p, const Tile& t)
 {
-    const auto number = [](uint64_t n) { return std::to_string(n); };
-    if (!std::has_single_bit(t.strips) || !std::has_single_bit(t.slices) || !std::has_single_bit(t.tiles) ||
-        !std::has_single_bit(t.keys))
-        return "strips, slices, tiles and keys are " + number(t.strips) + ", " + number(t.slices) + ", " +
-               number(t.tiles) + " and " + number(t.keys) + ", expected powers of two";
+    const auto number = [](uint64_t n)
+    {
+        return std::to_string(n);
+    };
+    if (!std::has_single_bit(t.strips) || !std::has_single_bit(t.slices) ||
+        !std::has_single_bit(t.tiles) || !std::has_single_bit(t.keys))
+        return "strips, slices, tiles and keys are " + number(t.strips) + ", " + number(t.slices) +
+               ", " + number(t.tiles) + " and " + number(t.keys) + ", expected powers of two";
     const uint32_t unit = std::max(t.shape.n * t.slices, t.shape.k);
     if (t.keys % unit != 0)
-        return "keys is " + number(t.keys) + ", expected a multiple of " + number(unit) + " with this shape";
+        return "keys is " + number(t.keys) + ", expected a multiple of " + number(unit) +
+               " with this shape";
     if (t.slices > t.tiles * t.shape.m)
-        return "slices is " + number(t.slices) + ", expected at most " + number(t.tiles * t.shape.m);
+        return "slices is " + number(t.slices) + ", expected at most " +
+               number(t.tiles * t.shape.m);
     if (t.threads() > caps.max_threads)
-        return "strips x slices is " + number(t.strips * t.slices) + " subgroups of " + number(t.subgroup_size) +
-               ", the device allows " + number(caps.max_threads) + " invocations";
+        return "strips x slices is " + number(t.strips * t.slices) + " subgroups of " +
+               number(t.subgroup_size) + ", the device allows " + number(caps.max_threads) +
+               " invocations";
     const uint32_t bytes = sharedBytes(t, p.head_dim);
     if (bytes > caps.max_shared_bytes)
         return "the tile needs " + number(bytes) + " bytes of shared memory, the device has " +
@@ -164,12 +187,16 @@ std::string tileFault(const Caps& caps, const Problem& p, const Tile& t)
 std::string unsupportedReason(const Caps& caps, const Problem& p, bool forced)
 {
     if (caps.matrix_shapes.empty())
-        return caps.matrix_refusal.empty() ? "the device has no cooperative matrices" : caps.matrix_refusal;
-    if (!caps.has_f16_arithmetic || !caps.has_memory_model || !caps.can_pin_subgroup_size || !caps.has_subgroup_shuffle)
-        return "shaderFloat16, vulkanMemoryModel, subgroupSizeControl, computeFullSubgroups and subgroup shuffles are "
+        return caps.matrix_refusal.empty() ? "the device has no cooperative matrices"
+                                           : caps.matrix_refusal;
+    if (!caps.has_f16_arithmetic || !caps.has_memory_model || !caps.can_pin_subgroup_size ||
+        !caps.has_subgroup_shuffle)
+        return "shaderFloat16, vulkanMemoryModel, subgroupSizeControl, computeFullSubgroups and "
+               "subgroup shuffles are "
                "not all enabled";
     if (preferredShape(caps).m == 0)
-        return "no shape of the device's cooperative matrices consists of powers of two from 8 to 64";
+        return "no shape of the device's cooperative matrices consists of powers of two from 8 to "
+               "64";
     if (!forced && p.dtype == LACUNA_DTYPE_F32)
         return "it would round fp32 inputs to fp16; force the tier to allow that";
     if (!forced && caps.is_cpu)
@@ -177,11 +204,13 @@ std::string unsupportedReason(const Caps& caps, const Problem& p, bool forced)
     return {};
 }
 
-bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, AttendTile& tile, std::string& sentence)
+bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, AttendTile& tile,
+                std::string& sentence)
 {
     const Size3 shape = tuning.size3(kShape);
     const bool has_shape = shape.volume() > 0;
-    Tile t = defaultTile(caps, p, has_shape ? MatrixShape{shape.t, shape.h, shape.w} : preferredShape(caps));
+    Tile t = defaultTile(caps, p,
+                         has_shape ? MatrixShape{shape.t, shape.h, shape.w} : preferredShape(caps));
     sentence = shapeFault(caps, t.shape);
     if (!sentence.empty())
         return false;
@@ -206,17 +235,27 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
     tile.threads = t.threads();
     tile.subgroup_size = t.subgroup_size;
     tile.shared_bytes = sharedBytes(t, p.head_dim);
-    tile.spec = {t.threads(), t.subgroup_size, p.head_dim, t.shape.m, t.shape.n, t.shape.k, t.shape.k,
-                 t.slices,    t.tiles,         t.keys,     t.pad,     p.dtype == LACUNA_DTYPE_F16,
+    tile.spec = {t.threads(),
+                 t.subgroup_size,
+                 p.head_dim,
+                 t.shape.m,
+                 t.shape.n,
+                 t.shape.k,
+                 t.shape.k,
+                 t.slices,
+                 t.tiles,
+                 t.keys,
+                 t.pad,
+                 p.dtype == LACUNA_DTYPE_F16,
                  p.out_dtype == LACUNA_DTYPE_F16};
-    tile.text = std::to_string(t.rows()) + " queries x " + std::to_string(t.keys) + " keys, matrices " + text(t.shape) +
-                ", " + std::to_string(t.strips) + " x " + std::to_string(t.slices) + " subgroups of " +
-                std::to_string(t.subgroup_size);
+    tile.text = std::to_string(t.rows()) + " queries x " + std::to_string(t.keys) +
+                " keys, matrices " + text(t.shape) + ", " + std::to_string(t.strips) + " x " +
+                std::to_string(t.slices) + " subgroups of " + std::to_string(t.subgroup_size);
     return true;
 }
 
-// Compilers of GPUs keep arrays of matrices in registers only when the loops over them are unrolled; LLVM on a CPU
-// takes half a minute over the unrolled kernel.
+// Compilers of GPUs keep arrays of matrices in registers only when the loops over them are
+// unrolled; LLVM on a CPU takes half a minute over the unrolled kernel.
 Shader shader(const Caps& caps, const Problem&, const AttendTile&)
 {
     return caps.is_cpu ? Shader::attend_coopmat_rolled : Shader::attend_coopmat;
@@ -225,6 +264,7 @@ Shader shader(const Caps& caps, const Problem&, const AttendTile&)
 } // namespace
 
 extern const AttendVariant kAttendCoopmat;
-const AttendVariant kAttendCoopmat = {LACUNA_TIER_COOPMAT, "coopmat", kTuning, unsupportedReason, chooseTile, shader};
+const AttendVariant kAttendCoopmat = {LACUNA_TIER_COOPMAT, "coopmat",  kTuning,
+                                      unsupportedReason,   chooseTile, shader};
 
 } // namespace lacuna

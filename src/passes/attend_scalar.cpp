@@ -1,4 +1,5 @@
-// attend_scalar.cpp - the tier that needs no optional feature: a lane holds whole queries; also the path of a CPU.
+// attend_scalar.cpp - the tier that needs no optional feature: a lane holds whole queries; also the
+// path of a CPU.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "attend.h"
@@ -21,11 +22,12 @@ enum
 
 const OptionDesc kTuning[] = {
     {"threads", OptionType::Int, "0", 0, 1024, "invocations of one workgroup; 0 chooses"},
-    {"rows_per_lane", OptionType::Int, "0", 0, 8, "queries that one lane holds in registers; 0 chooses"},
+    {"rows_per_lane", OptionType::Int, "0", 0, 8,
+     "queries that one lane holds in registers; 0 chooses"},
     {"split", OptionType::Int, "0", 0, 64, "lanes that share one query, a power of two; 0 chooses"},
     {"keys", OptionType::Int, "0", 0, 16, "keys of one step; 0 chooses"},
-    {"widen", OptionType::Choice, "auto", 0, 0, "copy fp16 keys and values to fp32 first, which pays on a CPU",
-     "auto|on|off"},
+    {"widen", OptionType::Choice, "auto", 0, 0,
+     "copy fp16 keys and values to fp32 first, which pays on a CPU", "auto|on|off"},
 };
 
 // Copies larger than this would surprise more than they help.
@@ -44,16 +46,20 @@ bool canSplit(const Caps& caps)
     return caps.can_pin_subgroup_size && caps.has_subgroup_shuffle;
 }
 
-// A CPU runs one subgroup per workgroup: its caches feed two rows and eight keys at a time. On a GPU a query is split
-// over lanes until Q and O fit into registers.
+// A CPU runs one subgroup per workgroup: its caches feed two rows and eight keys at a time. On a
+// GPU a query is split over lanes until Q and O fit into registers.
 Shape defaultShape(const Caps& caps, const Problem& p)
 {
     if (caps.is_cpu)
         return {caps.subgroup_size, 2, 1, 8, true};
 
     Shape shape = {std::min(kGpuThreads, caps.max_threads), 4, 1, 4, false};
-    const auto registers = [&] { return 2 * shape.rows * p.head_dim / shape.split; };
-    while (canSplit(caps) && registers() > kMaxRegisters && shape.split * 2 <= std::min(8u, caps.subgroup_size) &&
+    const auto registers = [&]
+    {
+        return 2 * shape.rows * p.head_dim / shape.split;
+    };
+    while (canSplit(caps) && registers() > kMaxRegisters &&
+           shape.split * 2 <= std::min(8u, caps.subgroup_size) &&
            p.head_dim / 4 % (shape.split * 2) == 0)
         shape.split *= 2;
     while (shape.rows > 1 && registers() > kMaxRegisters)
@@ -78,16 +84,23 @@ void override(const Options& tuning, Shape& shape)
 
 std::string shapeFault(const Caps& caps, const Problem& p, const Shape& s)
 {
-    const auto number = [](uint64_t n) { return std::to_string(n); };
+    const auto number = [](uint64_t n)
+    {
+        return std::to_string(n);
+    };
     if (s.threads > caps.max_threads)
-        return "threads is " + number(s.threads) + ", the device allows 1.." + number(caps.max_threads);
+        return "threads is " + number(s.threads) + ", the device allows 1.." +
+               number(caps.max_threads);
     if (s.split == 1)
         return {};
     if (!canSplit(caps))
-        return "split is " + number(s.split) + ", which needs subgroup shuffles and a pinned subgroup size";
-    if ((s.split & (s.split - 1)) != 0 || s.split > caps.subgroup_size || p.head_dim / 4 % s.split != 0)
-        return "split is " + number(s.split) + ", expected a power of two up to " + number(caps.subgroup_size) +
-               " that divides " + number(p.head_dim / 4) + ", a quarter of the head dimension";
+        return "split is " + number(s.split) +
+               ", which needs subgroup shuffles and a pinned subgroup size";
+    if ((s.split & (s.split - 1)) != 0 || s.split > caps.subgroup_size ||
+        p.head_dim / 4 % s.split != 0)
+        return "split is " + number(s.split) + ", expected a power of two up to " +
+               number(caps.subgroup_size) + " that divides " + number(p.head_dim / 4) +
+               ", a quarter of the head dimension";
     if (s.threads % caps.subgroup_size != 0)
         return "threads is " + number(s.threads) + ", expected a multiple of the subgroup size " +
                number(caps.subgroup_size);
@@ -99,7 +112,8 @@ std::string unsupportedReason(const Caps&, const Problem&, bool)
     return {};
 }
 
-bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, AttendTile& tile, std::string& sentence)
+bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, AttendTile& tile,
+                std::string& sentence)
 {
     Shape shape = defaultShape(caps, p);
     override(tuning, shape);
@@ -108,7 +122,8 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
         return false;
 
     const bool is_half = p.dtype == LACUNA_DTYPE_F16;
-    const uint64_t widened_bytes = 2 * uint64_t(p.batch) * p.kv_heads * p.k_len * p.head_dim * sizeof(float);
+    const uint64_t widened_bytes =
+        2 * uint64_t(p.batch) * p.kv_heads * p.k_len * p.head_dim * sizeof(float);
     tile.widen_keys = is_half && shape.widen && widened_bytes <= kMaxWidenedBytes;
     tile.rows = shape.threads / shape.split * shape.rows;
     tile.keys = shape.keys;
@@ -123,8 +138,9 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
                  is_half && !tile.widen_keys,
                  p.out_dtype == LACUNA_DTYPE_F16};
     tile.text = std::to_string(tile.rows) + " queries x " + std::to_string(tile.keys) + " keys, " +
-                std::to_string(shape.rows) + " queries per lane, a query over " + std::to_string(shape.split) +
-                (shape.split == 1 ? " lane" : " lanes") + (tile.widen_keys ? ", keys and values widened to fp32" : "");
+                std::to_string(shape.rows) + " queries per lane, a query over " +
+                std::to_string(shape.split) + (shape.split == 1 ? " lane" : " lanes") +
+                (tile.widen_keys ? ", keys and values widened to fp32" : "");
     return true;
 }
 
@@ -136,6 +152,7 @@ Shader shader(const Caps&, const Problem&, const AttendTile& tile)
 } // namespace
 
 extern const AttendVariant kAttendScalar;
-const AttendVariant kAttendScalar = {LACUNA_TIER_SCALAR, "scalar", kTuning, unsupportedReason, chooseTile, shader};
+const AttendVariant kAttendScalar = {LACUNA_TIER_SCALAR, "scalar",   kTuning,
+                                     unsupportedReason,  chooseTile, shader};
 
 } // namespace lacuna
