@@ -26,7 +26,8 @@ def metadata(cfg, shift, guidance, steps, frames=clips.FRAMES, size=clips.SIZE):
                   head_dim=cfg.dim // cfg.heads, ffn_dim=4 * cfg.dim, channels=cfg.channels,
                   patch=f"1,{cfg.patch},{cfg.patch}", freq_dim=cfg.freq_dim, text_len=cfg.text_len,
                   text_dim=cfg.text_dim, rope_split=",".join(map(str, cfg.rope_split)),
-                  rope_theta=f"{cfg.rope_theta:g}", frames=frames, height=size, width=size,
+                  rope_theta=f"{cfg.rope_theta:g}",
+                  position_waves=cfg.position_waves, frames=frames, height=size, width=size,
                   shift=shift, guidance=guidance, steps=steps, vocab=json.dumps(clips.VOCAB))
     return {name: str(value) for name, value in values.items()}
 
@@ -43,6 +44,7 @@ def load(path):
     """The model in a safetensors file, in fp32."""
     tensors, meta = safetensors.read(path)
     cfg = Config(dim=int(meta["dim"]), layers=int(meta["layers"]), heads=int(meta["heads"]),
+                 position_waves=int(meta["position_waves"]),
                  vocab=len(json.loads(meta["vocab"])), rope_theta=float(meta["rope_theta"]))
     model = Model(cfg)
     model.load_state_dict({n: torch.from_numpy(v.astype(np.float32)) for n, v in tensors.items()})

@@ -2,8 +2,10 @@
 """The Wan2.1 text-to-video transformer, scaled down, in pixel space.
 
 Architecture and tensor names are those of the Wan2.1 T2V DiT; what differs is scale (width, depth,
-head_dim 64), the patch (1,4,4) on RGB instead of (1,2,2) on latents, the RoPE base, and the text
-encoder: an embedding table over a closed vocabulary with a learned position per slot.
+head_dim 64), the patch (1,4,4) on RGB instead of (1,2,2) on latents, the RoPE base, the text encoder
+(an embedding table over a closed vocabulary with a learned position per slot), and one addition: an
+absolute position per token beside RoPE, `position_embedding`. RoPE knows distances only; without the
+place in the clip a model of this size does not learn where a moving object starts and ends.
 """
 
 import math
@@ -31,6 +33,8 @@ class Config:
     text_dim: int = 64
     rope_theta: float = 100.0
     rope_split: tuple = (24, 20, 20)
+    position_waves: int = 8
+    frames: int = 16
 
     def to_dict(self):
         return asdict(self)
@@ -52,6 +56,18 @@ def rope_table(cfg, frames, rows, cols):
         angles.append(position.expand(shape)[..., None] * omega)
     angle = torch.cat(angles, -1).reshape(batch, count * len(rows) * len(cols), -1)
     return torch.polar(torch.ones_like(angle), angle)
+
+
+def position_features(cfg, frames, length, rows, cols):
+    """cos(pi m u), m = 1..position_waves, of the relative places u = (i + 0.5) / n: [B,N,3*waves]."""
+    frames = torch.as_tensor(frames, dtype=torch.float64)
+    frames = frames[None] if frames.dim() == 1 else frames
+    places = ((frames + 0.5) / length, (torch.arange(rows) + 0.5) / rows, (torch.arange(cols) + 0.5) / cols)
+    wave = torch.arange(1, cfg.position_waves + 1)
+    f, h, w = (torch.cos(math.pi * wave * u.double()[..., None]) for u in places)
+    shape = (frames.shape[0], frames.shape[1], rows, cols, cfg.position_waves)
+    parts = (f[:, :, None, None], h[None, None, :, None], w[None, None, None])
+    return torch.cat([part.expand(shape) for part in parts], -1).flatten(1, 3)
 
 
 def rotate(x, table):
@@ -155,6 +171,7 @@ class Model(nn.Module):
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(dim, 6 * dim))
         self.blocks = nn.ModuleList(Block(cfg) for _ in range(cfg.layers))
         self.head = Head(cfg)
+        self.position_embedding = nn.Linear(3 * cfg.position_waves, dim, bias=False)
 
     def embed_time(self, t):
         half = self.cfg.freq_dim // 2
@@ -183,14 +200,19 @@ class Model(nn.Module):
         return y.reshape(shape)
 
     def forward(self, x, t, ids, frames=None, mask=None, tap=None):
-        """Velocity of x [B,3,T,H,W] at model timesteps t [B]. frames: true frame numbers, [T] or [B,T]."""
+        """Velocity of x [B,3,T,H,W] at model timesteps t [B].
+
+        frames: numbers of the given frames, [T] or [B,T], in a clip of cfg.frames; None: all of them.
+        """
         grid = (x.shape[2], x.shape[3] // self.cfg.patch, x.shape[4] // self.cfg.patch)
-        table = rope_table(self.cfg, torch.arange(grid[0]) if frames is None else frames,
-                           torch.arange(grid[1]), torch.arange(grid[2]))
+        length = grid[0] if frames is None else self.cfg.frames
+        frames = torch.arange(grid[0]) if frames is None else frames
+        table = rope_table(self.cfg, frames, torch.arange(grid[1]), torch.arange(grid[2]))
+        place = position_features(self.cfg, frames, length, grid[1], grid[2]).to(x.device, x.dtype)
         table = table.to(x.device, torch.complex128 if x.dtype == torch.float64 else torch.complex64)
         e, e0 = self.embed_time(t)
         context = self.embed_text(ids)
-        tokens = self.embed_patches(x)
+        tokens = self.embed_patches(x) + self.position_embedding(place)
         if mask is not None:
             order = mask.order(grid, x.device)
             tokens, table = tokens[:, order], table[:, order]
@@ -215,13 +237,17 @@ def initialise(model):
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features ** -0.5)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     nn.init.normal_(model.text_encoder.embedding.weight)
     nn.init.normal_(model.text_encoder.position.weight, std=0.7)
     nn.init.normal_(model.time_projection[1].weight, std=0.02)
     patch = model.patch_embedding
     with torch.no_grad():
-        columns = torch.linalg.qr(torch.randn(cfg.dim, cfg.channels * cfg.patch ** 2))[0]
+        inputs = cfg.channels * cfg.patch ** 2
+        places = 3 * cfg.position_waves
+        columns, apart = torch.linalg.qr(torch.randn(cfg.dim, inputs + places))[0].split([inputs, places], 1)
+        model.position_embedding.weight.copy_(0.8 * apart)
         patch.weight.copy_(columns.view_as(patch.weight))
         patch.bias.zero_()
         p, c = cfg.patch, cfg.channels
