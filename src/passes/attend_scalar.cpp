@@ -46,12 +46,12 @@ bool canSplit(const Caps& caps)
     return caps.can_pin_subgroup_size && caps.has_subgroup_shuffle;
 }
 
-// A CPU runs one subgroup per workgroup: its caches feed two rows and eight keys at a time. On a
-// GPU a query is split over lanes until Q and O fit into registers.
+// A CPU runs one subgroup per workgroup; with four rows of 128 channels Q and O fill its first
+// cache. On a GPU a query is split over lanes until Q and O fit into registers.
 Shape defaultShape(const Caps& caps, const Problem& p)
 {
     if (caps.is_cpu)
-        return {caps.subgroup_size, 2, 1, 8, true};
+        return {caps.subgroup_size, p.head_dim <= 128 ? 4u : 2u, 1, 4, true};
 
     Shape shape = {std::min(kGpuThreads, caps.max_threads), 4, 1, 4, false};
     const auto registers = [&]
