@@ -1,0 +1,293 @@
+// test_tool.cpp - the tool as a script sees it: exit status, one sentence on stderr, files whole or absent.
+//
+// SPDX-License-Identifier: Apache-2.0
+// ctest: label=vk timeout=400 app
+#include <lacuna/npy.h>
+#include <lacuna/output.h>
+#include <lacuna/safetensors.h>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#ifndef _WIN32
+#include <sys/wait.h>
+#else
+#define WEXITSTATUS(status) (status)
+#endif
+
+using namespace lacuna::tool;
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+namespace
+{
+
+struct Ran
+{
+    int status = 0;
+    std::string out, err;
+};
+
+const fs::path kFolder = "test_tool_files";
+
+Ran run(const std::string& arguments)
+{
+    const std::string out = (kFolder / "stdout").string(), err = (kFolder / "stderr").string();
+    const std::string command = std::string("\"") + LACUNA_TOOL + "\" " + arguments + " >" + out + " 2>" + err;
+    Ran ran;
+    ran.status = WEXITSTATUS(std::system(command.c_str()));
+    ran.out = readFile(out);
+    ran.err = readFile(err);
+    fs::remove(out);
+    fs::remove(err);
+    return ran;
+}
+
+std::string file(const char* name)
+{
+    return (kFolder / name).string();
+}
+
+bool contains(const std::string& text, const std::string& part)
+{
+    return text.find(part) != std::string::npos;
+}
+
+// Refused: the status, one line that names `part`, nothing on stdout, and no new file.
+void checkRefused(const std::string& arguments, const std::string& part, int status = 2)
+{
+    const auto files = [] { return std::distance(fs::directory_iterator(kFolder), fs::directory_iterator()); };
+    const auto before = files();
+    const Ran ran = run(arguments);
+    INFO("lacuna ", arguments, "\nstderr: ", ran.err);
+    CHECK(ran.status == status);
+    CHECK(ran.err.starts_with("lacuna: "));
+    CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+    CHECK(contains(ran.err, part));
+    CHECK(ran.out == "");
+    CHECK(files() == before);
+}
+
+// q, k, v of two heads and 48 tokens, as .npy and as one .safetensors.
+struct Files
+{
+    Files()
+    {
+        fs::remove_all(kFolder);
+        fs::create_directory(kFolder);
+        Tensors tensors;
+        for (const char* name : {"q", "k", "v"})
+        {
+            std::vector<float> values(2 * 48 * 16);
+            for (size_t i = 0; i < values.size(); ++i)
+                values[i] = float((i * 7919 + size_t(name[0]) * 31) % 101) / 50 - 1;
+            tensors.arrays[name] = arrayOfFloats(values, {1, 2, 48, 16}, Dtype::F16);
+            writeNpy(file((std::string(name) + ".npy").c_str()), tensors.arrays[name]);
+        }
+        writeSafetensors(file("qkv.safetensors"), tensors);
+        writeNpy(file("short.npy"), arrayOfFloats(std::vector<float>(2 * 40 * 16), {1, 2, 40, 16}, Dtype::F16));
+        writeNpy(file("wide.npy"), arrayOfFloats(std::vector<float>(48 * 24), {1, 1, 48, 24}, Dtype::F16));
+        writeNpy(file("flat.npy"), arrayOfFloats(std::vector<float>(48), {48}, Dtype::F16));
+        writeFile(file("text.npy"), "no numbers here");
+    }
+    ~Files() { fs::remove_all(kFolder); }
+};
+
+std::string qkv()
+{
+    return "--q " + file("q.npy") + " --k " + file("k.npy") + " --v " + file("v.npy");
+}
+
+} // namespace
+
+TEST_CASE("no or unknown subcommands, help and version")
+{
+    const Files files;
+    CHECK(run("--help").status == 0);
+    CHECK(contains(run("--version").out, "lacuna 0."));
+    CHECK(contains(run("attend --help").out, "--set"));
+    checkRefused("", "subcommand");
+    checkRefused("paint", "paint");
+    checkRefused("devices --colour", "--colour");
+}
+
+TEST_CASE("devices: text, JSON, and a wrong LACUNA_DEVICE")
+{
+    const Files files;
+    const Ran text = run("devices");
+    CHECK(text.status == 0);
+    CHECK(contains(text.out, "scalar"));
+    CHECK(contains(text.out, "coopmat"));
+    const Ran json = run("devices --json");
+    CHECK(json.status == 0);
+    const Json parsed = Json::parse(json.out);
+    REQUIRE(!parsed["devices"].empty());
+    const Json& device = parsed["devices"][0];
+    for (const char* key : {"index", "device", "driver", "uuid", "usable", "reason", "tiers"})
+        CHECK(device.contains(key));
+    for (const Json& tier : device["tiers"])
+        CHECK((tier["available"].get<bool>() || tier["reason"] != ""));
+}
+
+TEST_CASE("methods: all, one, JSON, Markdown, none of that name")
+{
+    const Files files;
+    const Ran all = run("methods");
+    CHECK(all.status == 0);
+    for (const char* name : {"dense", "sliding_tile", "block_topk", "keep_ratio"})
+        CHECK(contains(all.out, name));
+    CHECK(Json::parse(run("methods --json").out).is_array());
+    CHECK(Json::parse(run("methods sliding_tile --json").out)["name"] == "sliding_tile");
+    CHECK(contains(run("methods --markdown").out, "| `keep_ratio` |"));
+    checkRefused("methods slidingtile", "'slidingtile', expected one of dense");
+    checkRefused("methods --json --markdown", "--json");
+}
+
+TEST_CASE("selftest prints a table and passes")
+{
+    const Files files;
+    const Ran ran = run("selftest --quick");
+    INFO(ran.out, ran.err);
+    CHECK(ran.status == 0);
+    CHECK(contains(ran.out, "scalar   dense"));
+    CHECK(contains(ran.out, " 0 failed"));
+    CHECK(Json::parse(run("selftest --quick --tier scalar --json").out)["failed"] == 0);
+    checkRefused("selftest --device 999", "device 999 does not exist");
+    checkRefused("selftest --tier fast", "fast");
+}
+
+TEST_CASE("mask: static and dynamic, tokens and blocks, a picture")
+{
+    const Files files;
+    const Ran token = run("mask --method sliding_tile --set tile=2x2x2 --set window=1x1x1 --grid 2x4x4 --text-after 3 "
+                          "--heads 2 -o " + file("m.npy") + " --png " + file("m.png"));
+    INFO(token.err);
+    REQUIRE(token.status == 0);
+    const Array mask = readNpy(file("m.npy"));
+    CHECK(mask.dtype == Dtype::U8);
+    CHECK(mask.shape == std::vector<uint64_t>{2, 35, 35});
+    CHECK(mask.bytes[0] == std::byte(1));  // itself
+    CHECK(mask.bytes[2] == std::byte(0));  // the next tile
+    CHECK(mask.bytes[34] == std::byte(1)); // text
+    CHECK(readFile(file("m.png")).starts_with("\x89PNG"));
+
+    CHECK(run("mask --method sliding_tile --set tile=2x2x2 --grid 2x4x4 --level block -o " + file("b.npy")).status ==
+          0);
+    CHECK(readNpy(file("b.npy")).shape == std::vector<uint64_t>{1, 4, 4});
+    CHECK(run("mask --method block_topk --set keep_ratio=0.5 --qkv " + file("qkv.safetensors") + " -o " +
+              file("d.npy"))
+              .status == 0);
+    CHECK(readNpy(file("d.npy")).shape == std::vector<uint64_t>{2, 48, 48});
+}
+
+TEST_CASE("mask: wrong arguments")
+{
+    const Files files;
+    const std::string out = " -o " + file("x.npy");
+    checkRefused("mask --method dense --grid 1x4x4", "--output");
+    checkRefused("mask --grid 1x4x4" + out, "--method");
+    checkRefused("mask --method denze --grid 1x4x4" + out, "'denze'");
+    checkRefused("mask --method block_topk --grid 1x4x4" + out, "--q and --k");
+    checkRefused("mask --method key_spans --grid 1x4x4" + out, "'key_spans'");
+    checkRefused("mask --method dense" + out, "--grid, --tokens");
+    checkRefused("mask --method dense --grid 4x4" + out, "'4x4'");
+    checkRefused("mask --method dense --grid 0x4x4" + out, "'0x4x4'");
+    checkRefused("mask --method dense --grid 4x-4x4" + out, "'4x-4x4'");
+    checkRefused("mask --method dense --grid 99999999x99999999x99999999" + out, "tokens");
+    checkRefused("mask --method dense --text-before 4" + out, "--grid is missing");
+    checkRefused("mask --method sliding_tile --set window=9 --grid 1x4x4" + out, "'window'");
+    checkRefused("mask --method sliding_tile --set window --grid 1x4x4" + out, "'window', expected name=value");
+    checkRefused("mask --method sliding_tile --set size=3 --grid 1x4x4" + out, "'size'");
+    checkRefused("mask --method dense --grid 1x4x4 --level word" + out, "word");
+    checkRefused("mask --method dense --grid 1x4x4 --heads 0" + out, "--heads");
+    checkRefused("mask --method dense --grid 1x4x4 -o " + file("none") + "/x.npy", "cannot write");
+    checkRefused("mask --method dense --grid 1x4x4 --png " + file("none") + "/x.png" + out, "cannot write");
+    checkRefused("mask --method dense --q " + file("q.npy") + out, "--k is missing");
+    checkRefused("mask --method dense --grid 1x4x4 --q " + file("q.npy") + " --k " + file("k.npy") + out, "grid");
+}
+
+TEST_CASE("attend: from npy, from safetensors, from a seed, with a report")
+{
+    const Files files;
+    const Ran ran = run("attend --method dense " + qkv() + " -o " + file("o.npy") + " --lse " + file("l.npy") +
+                        " --report " + file("r.json"));
+    INFO(ran.err);
+    REQUIRE(ran.status == 0);
+    CHECK(ran.err == "");
+    const Array out = readNpy(file("o.npy"));
+    CHECK(out.dtype == Dtype::F16);
+    CHECK(out.shape == std::vector<uint64_t>{1, 2, 48, 16});
+    CHECK(readNpy(file("l.npy")).shape == std::vector<uint64_t>{1, 2, 48});
+    const Json report = Json::parse(readFile(file("r.json")));
+    CHECK(report["density"] == 1);
+    CHECK(report["error"]["max"] < 1e-3);
+    CHECK(report["lse_error_max"] < 1e-5);
+    CHECK(report["queries_compared"] == 48);
+    CHECK(report["explain"]["method"] == "dense");
+
+    CHECK(run("attend --method dense --qkv " + file("qkv.safetensors") + " --precision f32 -o " + file("p.npy"))
+              .status == 0);
+    CHECK(readNpy(file("p.npy")).dtype == Dtype::F32);
+    const Ran sparse = run("attend --method block_topk --set keep_ratio=0.5 --random 1x1x96x16 --tier scalar "
+                           "--output-precision f32 --max-error 1e-3 --reference-budget 1e5 --report " +
+                           file("s.json"));
+    INFO(sparse.err);
+    CHECK(sparse.status == 0);
+    const Json sampled = Json::parse(readFile(file("s.json")));
+    CHECK(sampled["queries_compared"] < 96);
+    CHECK(sampled["density"] < 0.9);
+}
+
+TEST_CASE("attend: a check that fails has status 1")
+{
+    const Files files;
+    checkRefused("attend --method denze --random 1x1x48x16", "'denze'");
+    const Ran ran = run("attend --method dense --random 1x1x48x16 --max-error 1e-12");
+    CHECK(ran.status == 1);
+    CHECK(contains(ran.err, "--max-error"));
+}
+
+TEST_CASE("attend: wrong arguments and files")
+{
+    const Files files;
+    const std::string out = " -o " + file("x.npy");
+    const std::string q = "--q " + file("q.npy"), k = " --k " + file("k.npy"), v = " --v " + file("v.npy");
+    checkRefused("attend --method dense" + out, "--q is missing");
+    checkRefused("attend --method dense " + q + k + out, "--v is missing");
+    checkRefused("attend --method dense " + q + k + " --v " + file("no.npy") + out, "no.npy");
+    checkRefused("attend --method dense " + q + k + " --v " + file("text.npy") + out, "not a .npy");
+    checkRefused("attend --method dense " + q + k + " --v " + file("flat.npy") + out, "shape 48");
+    checkRefused("attend --method dense " + q + k + " --v " + file("short.npy") + out, "[1, 2, 40, 16]");
+    checkRefused("attend --method dense " + q + v + " --k " + file("wide.npy") + out, "[1, 1, 48, 24]");
+    checkRefused("attend --method dense --qkv " + file("q.npy") + out, "expected a .safetensors");
+    checkRefused("attend --method dense " + qkv() + " --random 1x1x8x8" + out, "--random");
+    checkRefused("attend --method dense --random 1x1x48" + out, "'1x1x48'");
+    checkRefused("attend --method dense --random 1x1x48x12" + out, "head_dim is 12");
+    checkRefused("attend --method dense " + qkv() + " --precision f8" + out, "f8");
+    checkRefused("attend --method dense " + qkv() + " --tune speed=9" + out, "'speed'");
+    checkRefused("attend --method dense " + qkv() + " --tune rows" + out, "'rows', expected name=value");
+    checkRefused("attend --method dense " + qkv() + " --repeat 0" + out, "--repeat");
+    checkRefused("attend --method dense " + qkv() + " --grid 1x4x4" + out, "grid has 16 tokens");
+    checkRefused("attend --method sliding_tile " + qkv() + out, "needs a video grid");
+    checkRefused("attend --method key_spans " + qkv() + out, "'key_spans'");
+    checkRefused("attend --method dense " + qkv() + " -o " + file("none") + "/x.npy", "cannot write");
+}
+
+#ifndef _WIN32
+TEST_CASE("a machine without Vulkan has status 3")
+{
+    const Files files;
+    const char* const saved = std::getenv("VK_DRIVER_FILES");
+    const std::string before = saved ? saved : "";
+    setenv("VK_DRIVER_FILES", "/nonexistent.json", 1);
+    const Ran ran = run("attend --method dense --random 1x1x8x8");
+    CHECK(ran.status == 3);
+    CHECK(contains(ran.err, "Vulkan"));
+    CHECK(run("devices").status == 3);
+    before.empty() ? unsetenv("VK_DRIVER_FILES") : setenv("VK_DRIVER_FILES", before.c_str(), 1);
+}
+#endif
