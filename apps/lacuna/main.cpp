@@ -48,6 +48,7 @@ int run(int argc, char** argv)
     addMethods(app);
     addMask(app);
     addAttend(app);
+    addGenerate(app);
     try
     {
         app.parse(argc, argv);

@@ -1,0 +1,49 @@
+// report.h - what one clip cost with dense and with sparse attention, as a table and as JSON.
+//
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "sampler.h"
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+
+namespace generate
+{
+
+// Milliseconds: medians over the steps in which the sparse run was sparse, for both runs.
+struct Cost
+{
+    double step_ms = 0;
+    double attention_ms = 0;
+    uint32_t steps = 0; // that the medians are over
+};
+// Steps from `first` on; the first of its kind, in which drivers compile, only when there is no
+// other.
+Cost costOf(const Run& run, uint32_t first);
+
+struct Report
+{
+    std::string device, driver;
+    std::string dense_tier, sparse_tier;
+    std::string prompt, method; // "block_topk keep_ratio=0.25"
+    std::string precision;      // of queries, keys and values
+    uint64_t seed = 0;
+    ClipShape shape;
+    uint32_t tokens = 0;
+    Schedule schedule;
+    bool has_timestamps = true;
+    std::optional<Cost> dense, sparse;
+    double density = 1;
+    std::optional<double> psnr, ssim; // of the sparse clip against the dense one
+    std::vector<std::string> files;
+
+    std::string table() const;
+    nlohmann::json json() const;
+};
+
+// "scalar", "coopmat"
+std::string tierName(LacunaTier tier);
+
+} // namespace generate
