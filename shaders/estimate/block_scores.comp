@@ -1,5 +1,6 @@
 #version 460
-// block_scores.comp - score every pair of a query block and a key block by the product of their means.
+// block_scores.comp - score every pair of a query block and a key block by the product of their
+// means.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -7,7 +8,8 @@
 // in     k_mean  f32 [B, Hkv, blocks, D]
 // out    scores  f32 [B, Hq, rows, blocks]
 //
-// grid   (ceil(blocks / kThreads), ceil(rows / kRows), slices): an invocation has one key block and kRows query
+// grid   (ceil(blocks / kThreads), ceil(rows / kRows), slices): an invocation has one key block and
+// kRows query
 //        blocks, so that the query means are uniform loads and no shared memory is needed
 // spec   0 kThreads   workgroup size
 //        1 kHeadDim   D
@@ -22,10 +24,13 @@ layout(constant_id = 1) const uint kHeadDim = 64;
 
 const uint kRows = 8; // as in estimate.cpp
 
-layout(push_constant, std430) uniform Push { BlockScoresPush push; };
+layout(push_constant, std430) uniform Push
+{
+    BlockScoresPush push;
+};
 
-// Loops test at their end: lavapipe runs a loop body once more with no lane active, and loads through a uniform address
-// even then.
+// Loops test at their end: lavapipe runs a loop body once more with no lane active, and loads
+// through a uniform address even then.
 void main()
 {
     const uint block = min(gl_GlobalInvocationID.x, push.blocks - 1);
@@ -34,8 +39,8 @@ void main()
     uint slice = gl_WorkGroupID.z;
     do
     {
-        const uint key = slice / push.kv_group * push.blocks + block;
-        Vec4Array k = Vec4Array(advance(push.k_mean, key, kHeadDim * 4));
+        Vec4Array k =
+            Vec4Array(advance(push.k_mean, slice / push.kv_group * push.blocks, kHeadDim * 4));
         uvec2 q[kRows];
         float sums[kRows];
         [[unroll]] for (uint r = 0; r < kRows; ++r)
@@ -48,7 +53,7 @@ void main()
         uint d = 0;
         do
         {
-            const vec4 k4 = k.at[d];
+            const vec4 k4 = k.at[block * (kHeadDim / 4) + d];
             [[unroll]] for (uint r = 0; r < kRows; ++r)
                 sums[r] += dot(Vec4Array(q[r]).at[d], k4);
         } while (++d < kHeadDim / 4);

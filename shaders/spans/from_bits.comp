@@ -1,5 +1,6 @@
 #version 460
-// from_bits.comp - turn a bit map of key blocks into spans of keys; touching blocks become one span.
+// from_bits.comp - turn a bit map of key blocks into spans of keys; touching blocks become one
+// span.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -17,7 +18,10 @@
 
 layout(local_size_x_id = 0) in;
 
-layout(push_constant, std430) uniform Push { SpansFromBitsPush push; };
+layout(push_constant, std430) uniform Push
+{
+    SpansFromBitsPush push;
+};
 
 void main()
 {
@@ -25,17 +29,22 @@ void main()
     if (row >= push.rows)
         return;
 
-    UintArray bits = UintArray(advance(push.bits, row, push.words * 4));
+    // The addresses are those of the workgroup's first row, and the index differs: see memory.glsl.
+    const uint first_row = gl_WorkGroupID.x * gl_WorkGroupSize.x;
+    UintArray bits = UintArray(advance(push.bits, first_row, push.words * 4));
     UintArray borders = UintArray(push.borders);
-    Uvec2Array spans = Uvec2Array(advance(push.spans, row, push.max_spans * 8));
+    Uvec2Array spans = Uvec2Array(advance(push.spans, first_row, push.max_spans * 8));
+    const uint first_word = (row - first_row) * push.words;
+    const uint first_span = (row - first_row) * push.max_spans;
 
     uint count = 0;
     uint begin = 0;
     uint last = 0; // the bit before this word
     for (uint word = 0; word < push.words; ++word)
     {
-        // A set bit of `edges` is a block whose neighbour below differs: spans begin and end there in turn.
-        const uint kept = bits.at[word];
+        // A set bit of `edges` is a block whose neighbour below differs: spans begin and end there
+        // in turn.
+        const uint kept = bits.at[first_word + word];
         uint edges = kept ^ (kept << 1 | last);
         last = kept >> 31;
         for (; edges != 0; edges &= edges - 1)
@@ -45,10 +54,10 @@ void main()
             if ((kept >> bit & 1) != 0)
                 begin = border;
             else if (count < push.max_spans) // never beyond the row
-                spans.at[count++] = uvec2(begin, border);
+                spans.at[first_span + count++] = uvec2(begin, border);
         }
     }
     if (last != 0 && count < push.max_spans) // blocks is a multiple of 32, and the last one is kept
-        spans.at[count++] = uvec2(begin, borders.at[push.blocks]);
+        spans.at[first_span + count++] = uvec2(begin, borders.at[push.blocks]);
     Uvec2Array(push.ranges).at[row] = uvec2(row * push.max_spans, count);
 }
