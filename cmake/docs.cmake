@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# The parts of the documents that are made from something else:
+#   README.md        the listing of apps/embed_minimal/main.cpp
+#   docs/methods.md  what `lacuna methods --markdown` prints
+#
+# cmake -DTOOL=<lacuna> [-DWRITE=ON] -P cmake/docs.cmake     without WRITE: fails when one is out of date
+get_filename_component(root "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
+
+function(bring_up_to_date path wanted)
+    file(READ "${path}" present)
+    if(present STREQUAL wanted)
+        return()
+    endif()
+    if(NOT WRITE)
+        message(FATAL_ERROR "${path} is out of date: run ./dev docs")
+    endif()
+    file(WRITE "${path}" "${wanted}")
+    message(STATUS "wrote ${path}")
+endfunction()
+
+set(begin "<!-- listing: apps/embed_minimal/main.cpp -->\n")
+set(end "<!-- end of listing -->")
+file(READ "${root}/apps/embed_minimal/main.cpp" listing)
+file(READ "${root}/README.md" readme)
+string(FIND "${readme}" "${begin}" from)
+string(FIND "${readme}" "${end}" to)
+if(from LESS 0 OR to LESS from)
+    message(FATAL_ERROR "README.md has lost the marks of the listing")
+endif()
+string(SUBSTRING "${readme}" 0 ${from} head)
+string(SUBSTRING "${readme}" ${to} -1 tail)
+bring_up_to_date("${root}/README.md" "${head}${begin}```cpp\n${listing}```\n${tail}")
+
+execute_process(COMMAND "${TOOL}" methods --markdown OUTPUT_VARIABLE methods COMMAND_ERROR_IS_FATAL ANY)
+bring_up_to_date("${root}/docs/methods.md" "${methods}")
