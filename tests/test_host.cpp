@@ -145,7 +145,7 @@ TEST_CASE("ranges outside a buffer, empty buffers and odd fills are refused")
     std::vector<std::byte> bytes(32);
     constexpr uint64_t kHuge = std::numeric_limits<uint64_t>::max() - 8;
     CHECK(contains(errorOf([&] { device().createBuffer(0); }), "0 bytes"));
-    CHECK(contains(errorOf([&] { device().createBuffer(1ull << 50); }), "no memory for 1125899906842624 bytes"));
+    CHECK(contains(errorOf([&] { device().createBuffer(1ull << 50); }), "the size is 1125899906842624 bytes"));
     CHECK(contains(errorOf([&] { device().upload(buffer, bytes, 33); }), "bytes 33 .. 65"));
     CHECK(contains(errorOf([&] { device().download(buffer, bytes, kHuge); }), "outside a buffer of 64 bytes"));
     const auto record = [&](auto&& what) { return errorOf([&] { device().run(what); }); };

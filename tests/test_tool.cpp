@@ -267,6 +267,7 @@ TEST_CASE("attend: wrong arguments and files")
     checkRefused("attend --method dense " + qkv() + " --random 1x1x8x8" + out, "--random");
     checkRefused("attend --method dense --random 1x1x48" + out, "'1x1x48'");
     checkRefused("attend --method dense --random 1x1x48x12" + out, "head_dim is 12");
+    checkRefused("attend --method dense --random 60000x60000x60000x64" + out, "at most 1073741824 elements");
     checkRefused("attend --method dense " + qkv() + " --precision f8" + out, "f8");
     checkRefused("attend --method dense " + qkv() + " --tune speed=9" + out, "'speed'");
     checkRefused("attend --method dense " + qkv() + " --tune rows" + out, "'rows', expected name=value");
@@ -278,6 +279,20 @@ TEST_CASE("attend: wrong arguments and files")
 }
 
 #ifndef _WIN32
+TEST_CASE("Ctrl-C ends a run with status 130 and leaves no file behind")
+{
+    const Files files;
+    const auto before = std::distance(fs::directory_iterator(kFolder), fs::directory_iterator());
+    const std::string script = std::string("\"") + LACUNA_TOOL + "\" attend --method dense --random 1x1x512x64 " +
+                               "--repeat 10000 -o " + file("o.npy") + " 2>" + file("stderr") +
+                               " & sleep 3; kill -INT $!; wait $!";
+    const int status = std::system(script.c_str());
+    CHECK(WEXITSTATUS(status) == 130);
+    CHECK(readFile(file("stderr")) == "lacuna: interrupted\n");
+    fs::remove(file("stderr"));
+    CHECK(std::distance(fs::directory_iterator(kFolder), fs::directory_iterator()) == before);
+}
+
 TEST_CASE("a machine without Vulkan has status 3")
 {
     const Files files;

@@ -235,9 +235,9 @@ void run(Flags& flags)
     LacunaPlanDesc desc = {};
     flags.method.apply(desc);
     if (registryRow(flags.method.method)["kind"] == "given")
-        throw InputError(
-            fmt::format("method '{}' takes its list from the program that calls it, there is none here",
-                        flags.method.method));
+        throw InputError(fmt::format(
+            "method '{}' takes its list from the program that calls it, there is none here",
+            flags.method.method));
     std::vector<std::pair<std::string, std::string>> pairs;
     for (const std::string& text : flags.tuning)
         pairs.push_back(parseSetting(text, "--tune"));

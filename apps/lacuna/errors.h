@@ -36,8 +36,8 @@ struct Interrupted : std::runtime_error
     Interrupted() : runtime_error("interrupted") {}
 };
 
-// True after the first Ctrl-C; a second one ends the program at once. Ask between steps of long
-// work.
+// interrupted() is true after the first Ctrl-C; a second one ends the program at once. Long work
+// asks between its steps.
 void catchInterrupt(); // main() only
 bool interrupted();
 void throwIfInterrupted();

@@ -33,6 +33,10 @@ int reportParse(const CLI::App& app, const CLI::ParseError& error)
     if (error.get_exit_code() == 0)
         return app.exit(error);
     const auto chosen = app.get_subcommands();
+    if (chosen.empty() && app.remaining_size() > 0)
+        return report(fmt::format("there is no subcommand '{}' (lacuna --help lists what there is)",
+                                  app.remaining().front()),
+                      kBadInput);
     const std::string command = chosen.empty() ? "" : " " + chosen.front()->get_name();
     return report(fmt::format("{} (lacuna{} --help lists what there is)", error.what(), command),
                   kBadInput);
@@ -78,6 +82,11 @@ int run(int argc, char** argv)
     catch (const std::bad_alloc&)
     {
         return report("this needs more host memory than there is", kBadInput);
+    }
+    catch (const std::exception& error)
+    {
+        return report(fmt::format("this is a defect of lacuna, please report it: {}", error.what()),
+                      kCheckFailed);
     }
 }
 

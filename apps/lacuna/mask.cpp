@@ -106,6 +106,14 @@ host::Attention::Kept select(host::Device& device, const LacunaPlanDesc& desc,
 
 Mask maskOf(const host::Attention::Kept& kept, const std::string& level)
 {
+    constexpr double kMaxBytes = 0x1p34;
+    const double bytes =
+        double(kept.heads) * double(kept.q_order.size()) * double(kept.k_order.size());
+    if (level == "token" && bytes > kMaxBytes)
+        throw InputError(
+            fmt::format("the mask of {} heads and {} x {} tokens has more than {} bytes: "
+                        "--level block is smaller",
+                        kept.heads, kept.q_order.size(), kept.k_order.size(), kMaxBytes));
     if (level == "token")
         return {kept.tokenMask(), kept.heads, kept.q_order.size(), kept.k_order.size()};
     return {kept.blockMask(), kept.heads, kept.row_borders.size() - 1, kept.key_borders.size() - 1};

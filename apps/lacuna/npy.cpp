@@ -127,9 +127,11 @@ private:
     {
         const std::string_view descr = quoted();
         for (const DtypeRow& r : kDtypes)
-            if (r.descr && (descr == r.descr ||
-                            (r.size == 1 && descr.substr(1) == r.descr + 1 && descr[0] == '<')))
+        {
+            const bool is_byte = r.size == 1 && descr.starts_with('<'); // no order to speak of
+            if (r.descr && (descr == r.descr || (is_byte && descr.substr(1) == r.descr + 1)))
                 dtype = r.dtype;
+        }
         if (!dtype)
             fail(fmt::format(
                 "has elements of type '{}', expected '<f2', '<f4', '<f8' or an integer type of "

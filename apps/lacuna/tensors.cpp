@@ -135,10 +135,12 @@ Qkv randomQkv(const std::string& shape, uint64_t seed)
 {
     const std::vector<uint32_t> sizes = parseSizes(shape, 4, "--random");
     const std::vector<uint64_t> wide(sizes.begin(), sizes.end());
-    if (!byteCount(wide, Dtype::F32))
+    constexpr uint64_t kMaxElements = uint64_t(1) << 30;
+    const std::optional<uint64_t> bytes = byteCount(wide, Dtype::F32);
+    if (!bytes || *bytes / sizeof(float) > kMaxElements)
         throw InputError(
-            fmt::format("--random is '{}', which has more elements than 64 bits can count", shape));
-    const uint64_t count = wide[0] * wide[1] * wide[2] * wide[3];
+            fmt::format("--random is '{}', expected at most {} elements", shape, kMaxElements));
+    const uint64_t count = *bytes / sizeof(float);
     std::mt19937_64 random(seed);
     Qkv result;
     for (Tensor* tensor : {&result.q, &result.k, &result.v})

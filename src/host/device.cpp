@@ -110,12 +110,16 @@ void Device::Impl::createDevice(VkPhysicalDevice physical_device)
 
     VkPhysicalDeviceSubgroupProperties subgroup = {};
     subgroup.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES;
+    VkPhysicalDeviceMaintenance4Properties maintenance4 = {};
+    maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES;
+    maintenance4.pNext = &subgroup;
     VkPhysicalDeviceProperties2 all = {};
     all.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2;
-    all.pNext = &subgroup;
+    all.pNext = &maintenance4;
     instance.vk().vkGetPhysicalDeviceProperties2(physical_device, &all);
     properties = all.properties;
     subgroup_size = subgroup.subgroupSize;
+    max_buffer_bytes = maintenance4.maxBufferSize;
     can_pin_subgroup_size = requirements.vulkan13.subgroupSizeControl;
     timers.create(vk, handles.device, family.timestampValidBits, properties.limits.timestampPeriod);
     cache_key = info.uuid + "-" + std::to_string(properties.driverVersion) + "-" +

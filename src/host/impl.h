@@ -52,6 +52,7 @@ struct Device::Impl
     VkPhysicalDeviceProperties properties = {};
     uint32_t subgroup_size = 0;
     bool can_pin_subgroup_size = false;
+    uint64_t max_buffer_bytes = 0;
     std::string cache_key; // device, driver and library
 
     VmaAllocator allocator = nullptr;

@@ -79,6 +79,10 @@ Buffer Device::createBuffer(uint64_t bytes, Memory memory)
     if (bytes == 0)
         throw Error(LACUNA_ERROR_INVALID_ARGUMENT,
                     "createBuffer: the size is 0 bytes, expected at least 1");
+    if (bytes > impl_->max_buffer_bytes)
+        throw Error(LACUNA_ERROR_OUT_OF_MEMORY,
+                    "createBuffer: the size is " + std::to_string(bytes) + " bytes, " +
+                        impl_->info.name + " allows " + std::to_string(impl_->max_buffer_bytes));
     VkBufferCreateInfo info = {};
     info.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO;
     info.size = bytes;

@@ -50,7 +50,7 @@ void checkShape(Checker& check, const LacunaPlanDesc& d, Problem& p)
     p.k_len = d.k_len ? d.k_len : d.q_len;
     p.head_dim = d.head_dim;
     check.range("k_len", p.k_len, 1, kMaxTokens);
-    check.require(p.q_heads % p.kv_heads == 0, "kv_heads is " + std::to_string(p.kv_heads) +
+    check.require(p.kv_heads != 0 && p.q_heads % p.kv_heads == 0, "kv_heads is " + std::to_string(p.kv_heads) +
                                                    ", expected a divisor of q_heads (" + std::to_string(p.q_heads) +
                                                    ")");
     check.require(d.head_dim % 8 == 0 && d.head_dim >= 8 && d.head_dim <= 256,
