@@ -4,8 +4,8 @@
 Architecture and tensor names are those of the Wan2.1 T2V DiT; what differs is scale (width, depth,
 head_dim 64), the patch (1,4,4) on RGB instead of (1,2,2) on latents, the RoPE base, the text encoder
 (an embedding table over a closed vocabulary with a learned position per slot), and one addition: an
-absolute position per token beside RoPE, `position_embedding`. RoPE knows distances only; without the
-place in the clip a model of this size does not learn where a moving object starts and ends.
+absolute position per token beside RoPE, `position_embedding`. RoPE knows distances only, and
+where a moving object starts and ends depends on the place in the clip.
 """
 
 import math

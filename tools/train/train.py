@@ -43,8 +43,8 @@ class Stage:
     sparse: bool = False
 
 
-# As run. The early stages drew too few late times: where an object is can be read off the noise up to
-# s of about 0.95 (one frame) or 0.985 (sixteen), so only later times teach what the prompt says about it.
+# As run. The late stages draw later times: by the signal-to-noise ratio an object's place can be read off
+# the noisy clip up to s of about 0.95 (one frame) or 0.985 (sixteen), so the prompt decides it only after.
 STAGES = (Stage("one frame", 0.172, 16, 1, 3.0, 0.10),
           Stage("two frames", 0.213, 10, 2, 3.5, 0.15),
           Stage("four frames", 0.111, 6, 4, 4.0, 0.25),
@@ -69,7 +69,7 @@ def parse(argv=None):
     p.add_argument("--checkpoints", type=Path, default=default_folder())
     p.add_argument("--log", type=Path, default=here / "log" / "train.jsonl")
     p.add_argument("--minutes", type=float, default=128, help="length of the whole schedule")
-    p.add_argument("--steps", help="steps of each stage, as 900,700,600,400: repeats a logged run")
+    p.add_argument("--steps", help="steps of each stage, as 900,700,600,400: instead of minutes")
     p.add_argument("--workers", type=int, default=0, help="0: one per CPU core, at most 2")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--dim", type=int, default=128)
