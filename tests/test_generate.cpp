@@ -102,9 +102,10 @@ void checkError(const std::string& what, const std::vector<float>& found, const 
     CHECK(error <= allowed);
 }
 
-void checkForward(bool half)
+void checkForward(bool half, const generate::Lanes& lanes = {})
 {
     generate::ForwardDesc desc;
+    desc.lanes = lanes;
     desc.shape = kShape;
     desc.half = half;
     generate::Forward forward(device(), tinyModel(), desc);
@@ -185,8 +186,15 @@ TEST_CASE("the forward pass with fp16 queries, keys and values")
     checkForward(true);
 }
 
-TEST_CASE(
-    "a sampler gives the same bits again, and a sparse run after a dense one is that from scratch")
+TEST_CASE("the forward pass with the loads of a GPU")
+{
+    generate::Lanes lanes = generate::lanesOf(device());
+    lanes.joined = 0;
+    checkForward(false, lanes);
+    checkForward(true, lanes);
+}
+
+TEST_CASE("the same bits again; a sparse run after a dense one is that from scratch")
 {
     std::vector<LacunaOption> options = {{"keep_ratio", "0.5"}};
     LacunaPlanDesc sparse = {};

@@ -72,7 +72,7 @@ Forward::Forward(host::Device& device, const Model& model, const ForwardDesc& de
       branches_(desc.branches),
       half_(desc.half),
       tokens_(shape_.frames * (shape_.height / config_.patch) * (shape_.width / config_.patch)),
-      kernels_(device, config_, desc.half),
+      kernels_(device, config_, desc.lanes.count != 0 ? desc.lanes : lanesOf(device), desc.half),
       weights_(device, model, kernels_.lanes)
 {
     createBuffers();

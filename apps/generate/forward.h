@@ -25,6 +25,7 @@ struct ForwardDesc
     uint32_t branches = 2;              // 1: without guidance
     bool half = false;                  // queries, keys and values in fp16
     LacunaTier tier = LACUNA_TIER_AUTO; // of cross-attention
+    Lanes lanes;                        // zero: what suits the device; tests name others
 };
 
 class Forward
@@ -44,7 +45,7 @@ public:
     lacuna::host::Buffer& qkv()
     {
         return half_ ? qkv_half_ : qkv_;
-    }                                                    // [branches, tokens, 3, heads, head_dim]
+    } // [branches, tokens, 3, heads, head_dim]
     lacuna::host::Buffer& context() { return context_; } // f32 [branches, text_len, dim]
     lacuna::host::Buffer& times() { return time_; }      // f32 [times, dim]
     lacuna::host::Buffer& timeProjections() { return time_projection_; } // f32 [times, 6, dim]

@@ -55,8 +55,8 @@ static host::Kernel makeKernel(host::Device& device, Shader shader, const Lanes&
     return device.createKernel(desc);
 }
 
-Kernels::Kernels(host::Device& device, const ModelConfig& config, bool half)
-    : lanes(lanesOf(device))
+Kernels::Kernels(host::Device& device, const ModelConfig& config, const Lanes& wanted, bool half)
+    : lanes(wanted)
 {
     const uint32_t count = lanes.count;
     const uint32_t joined = lanes.joined;

@@ -37,7 +37,7 @@ constexpr uint32_t kEpilogues = 5;
 struct Kernels
 {
     // half: queries, keys and values are fp16.
-    Kernels(lacuna::host::Device& device, const ModelConfig& config, bool half);
+    Kernels(lacuna::host::Device& device, const ModelConfig& config, const Lanes& lanes, bool half);
 
     Lanes lanes;
     lacuna::host::Kernel gemm[kEpilogues];

@@ -22,16 +22,20 @@ static double median(std::vector<double> values)
 Cost costOf(const Run& run, uint32_t first)
 {
     std::vector<double> step, attention;
-    for (const bool wants_warm : {true, false})
-        for (size_t i = first; i < run.steps.size() && (wants_warm || step.empty()); ++i)
+    const auto take = [&](bool wants_warm)
+    {
+        for (size_t i = first; i < run.steps.size(); ++i)
             if (run.steps[i].is_warm == wants_warm)
             {
                 step.push_back(run.steps[i].step_ms);
                 attention.push_back(run.steps[i].attention_ms);
             }
-    if (step.empty())
-        return {};
-    return {median(step), median(attention), uint32_t(step.size())};
+    };
+    take(true);
+    const bool is_warm = !step.empty();
+    if (!is_warm)
+        take(false);
+    return {median(step), median(attention), uint32_t(step.size()), is_warm};
 }
 
 std::string tierName(LacunaTier tier)
@@ -80,9 +84,11 @@ std::string Report::table() const
                             cell(is_known ? ratio : std::nullopt, "{:.2f}x"));
     }
     const Cost& some = sparse ? *sparse : *dense;
-    text += fmt::format("{} over {} steps{}\n", "medians", some.steps,
-                        has_timestamps ? ", from GPU timestamps"
-                                       : ", from the wall clock: this device has no timestamps");
+    text += fmt::format(
+        "medians over {} steps, from {}{}\n", some.steps,
+        has_timestamps ? "GPU timestamps" : "the wall clock: this device has no timestamps",
+        some.is_warm ? "; the first step of each kind, in which the driver compiles, is left out"
+                     : "; the driver compiled in it, so take more steps to see the speed");
     if (psnr)
         text += fmt::format("\nsparse against dense: PSNR {:.2f} dB, SSIM {:.3f}\n", *psnr, *ssim);
     for (const std::string& file : files)

@@ -17,7 +17,8 @@ struct Cost
 {
     double step_ms = 0;
     double attention_ms = 0;
-    uint32_t steps = 0; // that the medians are over
+    uint32_t steps = 0;   // that the medians are over
+    bool is_warm = false; // the first step of its kind, in which drivers compile, is left out
 };
 // Steps from `first` on; the first of its kind, in which drivers compile, only when there is no
 // other.
