@@ -57,6 +57,11 @@ def describe(colour, shape, motion, count=1, background=None, article="a"):
     return f"{text} on a {background}" if background else text
 
 
+# Pixels by which a place differs between clips of one prompt. What the prompt does not say has to be read off the noise,
+# which a small model learns late; at 9 pixels neither motion nor shape came within the first 2,500 steps.
+JITTER = 3
+
+
 def draw_scene(rng, two=0.2):
     colour = str(rng.choice(list(COLOURS)))
     shape = str(rng.choice(SHAPES))
@@ -81,14 +86,14 @@ def track(scene, time):
     radius = scene.radius * still
     if scene.motion in ("moves left", "moves right"):
         sign = 1 if scene.motion == "moves right" else -1
-        x, y = 32 + 2 * a + sign * travel, (32 + 9 * b) * still
+        x, y = 32 + 2 * a + sign * travel, (32 + JITTER * b) * still
     elif scene.motion in ("moves up", "moves down"):
         sign = 1 if scene.motion == "moves down" else -1
-        x, y = (32 + 9 * a) * still, 32 + 2 * b + sign * travel
+        x, y = (32 + JITTER * a) * still, 32 + 2 * b + sign * travel
     elif scene.motion == "bounces":
-        x, y = (32 + 9 * a) * still, 46 + b - 27 * np.abs(np.sin(2 * np.pi * time))
+        x, y = (32 + JITTER * a) * still, 46 + b - 27 * np.abs(np.sin(2 * np.pi * time))
     else:
-        x, y = (32 + 5 * a) * still, (32 + 5 * b) * still
+        x, y = (32 + JITTER * a) * still, (32 + JITTER * b) * still
         grown = time if scene.motion == "grows" else 1 - time
         radius = scene.radius * (0.4 + 0.85 * grown)
     if scene.count == 1:
