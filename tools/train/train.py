@@ -89,11 +89,11 @@ class Schedule:
 
     def progress(self, step):
         if not self.steps:
-            return self.clock / (60 * self.args.minutes)
+            return float(self.clock) / (60 * self.args.minutes)
         starts = [0.0, *self.ends]
         for i, count in enumerate(self.steps):
             if step < count:
-                return starts[i] + (starts[i + 1] - starts[i]) * step / count
+                return float(starts[i] + (starts[i + 1] - starts[i]) * step / count)
             step -= count
         return 1.0
 
