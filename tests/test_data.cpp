@@ -78,7 +78,7 @@ TEST_CASE("tile orders are bijections, also on odd grids, one frame, and grids s
                 // Every token lies in the block of its own tile.
                 for (uint32_t i = 0; i < order.tiles.volume(); ++i)
                 {
-                    const uint32_t block = order.first_tile + i;
+                    const uint32_t block = order.first_block + i;
                     for (uint32_t at = order.borders[block]; at < order.borders[block + 1]; ++at)
                     {
                         const uint32_t token = order.token(at) - text;

@@ -75,21 +75,29 @@ std::vector<LacunaPlanDesc> shapes()
 
 std::string valueText(const OptionDesc& option, double value)
 {
+    if (option.type == OptionType::Choice)
+    {
+        std::string rest = option.choices;
+        for (int skip = int(value); skip > 0; --skip)
+            rest.erase(0, rest.find('|') + 1);
+        return rest.substr(0, rest.find('|'));
+    }
     char text[32];
     std::snprintf(text, sizeof text, "%.9g", value);
     const std::string one = text;
     return option.type == OptionType::Size3 ? one + "x" + one + "x" + one : one;
 }
 
-// The defaults, each option alone at both ends of its range, and values that make ragged blocks.
+// The defaults, each option alone at both ends of its range (every choice), and values that make ragged blocks.
 std::vector<OptionValues> optionSweep(const Method& method)
 {
     std::vector<OptionValues> sweep = {{}};
     OptionValues odd;
     for (const OptionDesc& option : method.options)
     {
-        sweep.push_back({{option.name, valueText(option, option.min)}});
-        sweep.push_back({{option.name, valueText(option, option.max)}});
+        const double step = option.type == OptionType::Choice ? 1 : option.max - option.min;
+        for (double value = option.min; value <= option.max; value += step)
+            sweep.push_back({{option.name, valueText(option, value)}});
         if (option.type == OptionType::Size3)
             odd.push_back({option.name, std::strcmp(option.name, "tile") == 0 ? "2x3x4" : "2x1x3"});
         else if (option.type == OptionType::Int)

@@ -41,4 +41,25 @@ uint64_t KeySpans::keptPairs(const std::vector<uint32_t>& row_borders) const
     return sum;
 }
 
+KeySpans blockSpans(const VideoOrder& queries, const VideoOrder& keys,
+                    const std::function<bool(uint32_t i, uint32_t j)>& keeps)
+{
+    KeySpans result;
+    result.rows = queries.blocks();
+    std::vector<KeySpan> kept;
+    for (uint32_t row = 0; row < queries.blocks(); ++row)
+    {
+        kept.clear();
+        const uint32_t i = row - queries.first_block; // wraps to a large number for text before
+        for (uint32_t block = 0; block < keys.blocks(); ++block)
+        {
+            const uint32_t j = block - keys.first_block;
+            if (i >= queries.video_blocks || j >= keys.video_blocks || keeps(i, j))
+                kept.push_back({keys.borders[block], keys.borders[block + 1]});
+        }
+        result.append(kept);
+    }
+    return result;
+}
+
 } // namespace lacuna

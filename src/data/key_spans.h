@@ -3,7 +3,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "token_order.h"
+
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace lacuna
@@ -31,5 +34,10 @@ struct KeySpans
     // Kept (query, key) pairs over all heads; row r holds row_borders[r + 1] - row_borders[r] queries.
     uint64_t keptPairs(const std::vector<uint32_t>& row_borders) const;
 };
+
+// The list of a pattern of blocks, for all heads: does query block i keep key block j, both counted without text? Text
+// queries keep every key, text keys are kept by every query; both orders have the same text.
+KeySpans blockSpans(const VideoOrder& queries, const VideoOrder& keys,
+                    const std::function<bool(uint32_t i, uint32_t j)>& keeps);
 
 } // namespace lacuna

@@ -1,4 +1,4 @@
-// token_order.cpp - raster order in blocks, and 3-D tile order with ragged border tiles.
+// token_order.cpp - raster order in blocks, a video along a curve, and 3-D tile order with ragged border tiles.
 //
 // SPDX-License-Identifier: Apache-2.0
 
@@ -16,6 +16,33 @@ uint32_t divideUp(uint32_t a, uint32_t b)
     return a / b + (a % b != 0);
 }
 
+// Appends `tokens` tokens from `first` on as one block, if there are any.
+void appendText(VideoOrder& order, uint32_t first, uint32_t tokens)
+{
+    for (uint32_t token = first; token < first + tokens; ++token)
+        order.perm.push_back(token);
+    if (tokens > 0)
+        order.borders.push_back(uint32_t(order.perm.size()));
+}
+
+VideoOrder beginVideo(const VideoGrid& grid)
+{
+    VideoOrder order;
+    order.perm.reserve(grid.tokens());
+    order.borders.push_back(0);
+    appendText(order, 0, grid.text_before);
+    order.first_block = order.blocks();
+    return order;
+}
+
+void endVideo(const VideoGrid& grid, VideoOrder& order)
+{
+    order.video_blocks = order.blocks() - order.first_block;
+    appendText(order, uint32_t(grid.tokens()) - grid.text_after, grid.text_after);
+    if (std::is_sorted(order.perm.begin(), order.perm.end()))
+        order.perm.clear(); // the identity: nothing to gather
+}
+
 } // namespace
 
 TokenOrder rasterOrder(uint32_t tokens, uint32_t block)
@@ -27,23 +54,32 @@ TokenOrder rasterOrder(uint32_t tokens, uint32_t block)
     return order;
 }
 
+VideoOrder videoOrder(const VideoGrid& grid, const std::vector<uint32_t>& curve, uint32_t block)
+{
+    const uint32_t tokens = uint32_t(grid.size.volume());
+    VideoOrder order = beginVideo(grid);
+    for (uint32_t i = 0; i < tokens; ++i)
+    {
+        order.perm.push_back(grid.text_before + (curve.empty() ? i : curve[i]));
+        if ((i + 1) % block == 0 || i + 1 == tokens)
+            order.borders.push_back(uint32_t(order.perm.size()));
+    }
+    endVideo(grid, order);
+    return order;
+}
+
+VideoOrder sequenceOrder(uint32_t tokens, uint32_t block)
+{
+    return videoOrder({{1, 1, tokens}}, {}, block);
+}
+
 TileOrder tileOrder(const VideoGrid& grid, const Size3& tile)
 {
     const Size3& size = grid.size;
-    TileOrder order;
+    TileOrder order = {beginVideo(grid), {}, {}};
     order.tile = {std::min(tile.t, size.t), std::min(tile.h, size.h), std::min(tile.w, size.w)};
     order.tiles = {divideUp(size.t, order.tile.t), divideUp(size.h, order.tile.h),
                    divideUp(size.w, order.tile.w)};
-    order.first_tile = grid.text_before > 0 ? 1 : 0;
-
-    order.perm.reserve(grid.tokens());
-    order.borders.push_back(0);
-    const auto closeBlock = [&] { order.borders.push_back(uint32_t(order.perm.size())); };
-
-    for (uint32_t token = 0; token < grid.text_before; ++token)
-        order.perm.push_back(token);
-    if (grid.text_before > 0)
-        closeBlock();
 
     for (uint32_t t0 = 0; t0 < size.t; t0 += order.tile.t)
         for (uint32_t h0 = 0; h0 < size.h; h0 += order.tile.h)
@@ -53,16 +89,9 @@ TileOrder tileOrder(const VideoGrid& grid, const Size3& tile)
                     for (uint32_t h = h0; h < std::min(h0 + order.tile.h, size.h); ++h)
                         for (uint32_t w = w0; w < std::min(w0 + order.tile.w, size.w); ++w)
                             order.perm.push_back(grid.token(t, h, w));
-                closeBlock();
+                order.borders.push_back(uint32_t(order.perm.size()));
             }
-
-    const uint32_t text_after = uint32_t(grid.tokens()) - grid.text_after;
-    for (uint32_t token = 0; token < grid.text_after; ++token)
-        order.perm.push_back(text_after + token);
-    if (grid.text_after > 0)
-        closeBlock();
-    if (std::is_sorted(order.perm.begin(), order.perm.end()))
-        order.perm.clear(); // the identity: nothing to gather
+    endVideo(grid, order);
     return order;
 }
 

@@ -27,17 +27,32 @@ struct TokenOrder
 // Raster order in blocks of `block` tokens, the last one smaller.
 TokenOrder rasterOrder(uint32_t tokens, uint32_t block);
 
-// Tiles in raster order, raster inside each; border tiles hold only their real tokens. Text before and text after are
-// one block each, at the ends. `first_tile` is the index of the first video block.
-struct TileOrder : TokenOrder
+// A video in blocks. Text before and text after are one block each, at the ends.
+struct VideoOrder : TokenOrder
 {
-    Size3 tile;            // clipped to the grid
-    Size3 tiles;           // tiles per dimension
-    uint32_t first_tile = 0; // 1 when there is text before, else 0
+    uint32_t first_block = 0;  // of the video: 1 when there is text before, else 0
+    uint32_t video_blocks = 0; // without the text
+};
+
+// The video's tokens in the order of `curve`, cut into blocks of `block` tokens, the last one smaller. curve[i] is a
+// token counted within the video in raster order; an empty curve is raster order.
+VideoOrder videoOrder(const VideoGrid& grid, const std::vector<uint32_t>& curve, uint32_t block);
+// The same for a sequence without a grid.
+VideoOrder sequenceOrder(uint32_t tokens, uint32_t block);
+
+// Tiles in raster order, raster inside each; border tiles hold only their real tokens.
+struct TileOrder : VideoOrder
+{
+    Size3 tile;  // clipped to the grid
+    Size3 tiles; // tiles per dimension
 
     uint32_t tileBlock(uint32_t t, uint32_t h, uint32_t w) const
     {
-        return first_tile + (t * tiles.h + h) * tiles.w + w;
+        return first_block + (t * tiles.h + h) * tiles.w + w;
+    }
+    Size3 tileAt(uint32_t i) const // coordinates of the i-th tile
+    {
+        return {i / (tiles.h * tiles.w), i / tiles.w % tiles.h, i % tiles.w};
     }
 };
 TileOrder tileOrder(const VideoGrid& grid, const Size3& tile);

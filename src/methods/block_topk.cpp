@@ -94,7 +94,7 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
     {
         const TileOrder order = tileOrder(p.grid, options.size3(kTile));
         built.q_order = built.k_order = order;
-        params.row_begin = params.candidate_begin = order.first_tile;
+        params.row_begin = params.candidate_begin = order.first_block;
     }
     const uint32_t text_after = p.grid.text_after > 0 ? 1 : 0;
     params.rows = built.q_order.blocks();
