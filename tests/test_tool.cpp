@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
 
 #ifndef _WIN32
 #include <sys/wait.h>
@@ -113,6 +114,45 @@ TEST_CASE("no or unknown subcommands, help and version")
     checkRefused("", "subcommand");
     checkRefused("paint", "paint");
     checkRefused("devices --colour", "--colour");
+}
+
+TEST_CASE("bench attend: checked, in turns with dense and with a peer, as JSON lines")
+{
+    const Files files;
+    const std::string small = "bench attend --shape 1x2x150x32 --density 0.5 --block 32 --repeat 3 ";
+    writeFile(file("peer.sh"), "while read line; do case $line in\n"
+                               "*shape*) echo '{\"description\": \"fixed\"}' ;;\n"
+                               "*) echo '{\"ms\": 2.5}' ;;\nesac; done\n");
+    const Ran ran = run(small + "--format jsonl --peer 'other=sh " + file("peer.sh") + "' -o " + file("b.jsonl"));
+    INFO("stderr: ", ran.err);
+    REQUIRE(ran.status == 0);
+    CHECK(readFile(file("b.jsonl")) == ran.out);
+    std::vector<Json> rows;
+    std::istringstream lines(ran.out);
+    for (std::string line; std::getline(lines, line);)
+        rows.push_back(Json::parse(line));
+    REQUIRE(rows.size() == 3);
+    CHECK(rows[0]["mask"] == "dense");
+    CHECK(rows[0]["density"] == 1.0);
+    CHECK(rows[1]["mask"] == "random blocks of 32");
+    CHECK(rows[1]["density"].get<double>() > 0.4); // 3 of 5 blocks, of which the last is short
+    CHECK(rows[1]["density"].get<double>() < 0.65);
+    for (int i = 0; i < 2; ++i)
+    {
+        CHECK(rows[i]["ms_all"].size() == 3);
+        CHECK(rows[i]["error_max"].get<double>() < 2e-3); // values of up to about 2 as fp16
+        CHECK(rows[i]["lse_error_max"].get<double>() < 1e-5);
+    }
+    CHECK(rows[2]["tier"] == "other");
+    CHECK(rows[2]["tile"] == "fixed");
+    CHECK(rows[2]["ms"] == 2.5);
+
+    CHECK(run(small + "--density 1").out.find("| 1x2x150x32 | dense |") != std::string::npos);
+    checkRefused("bench attend --shape 1x1x64", "1x1x64");
+    checkRefused("bench attend --density 1.5", "1.5");
+    checkRefused(small + "--peer nameonly", "nameonly");
+    checkRefused(small + "--peer 'p=echo hi'", "'hi'");
+    checkRefused(small + "--peer 'p=exit 3'", "expected one line of JSON");
 }
 
 TEST_CASE("devices: text, JSON, and a wrong LACUNA_DEVICE")

@@ -26,9 +26,10 @@ struct Accuracy
     Difference kernel;        // output against the reference over the keys that the device kept
     double lse_max = 0;       // the same for LSE
     Difference method;        // output against dense attention: what skipping keys changed
-    uint64_t pairs = 0; // query-key pairs whose selection was compared with the method's definition
-    uint64_t pairs_apart =
-        0; // of these, kept by one and skipped by the other: ties within rounding
+    // Query-key pairs whose selection was compared with the method's definition, 0 where the caller
+    // gave the list; of these, kept by one and skipped by the other: ties within rounding.
+    uint64_t pairs = 0;
+    uint64_t pairs_apart = 0;
 };
 
 // `out` and `lse` as the device wrote them; `qkv` as the kernel saw it. Costs about `budget`

@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "accuracy.h"
 #include "command.h"
+#include "measure.h"
 #include "npy.h"
 #include "output.h"
 #include "registry.h"
@@ -12,8 +13,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
-#include <cmath>
 #include <optional>
 
 namespace lacuna::tool
@@ -48,87 +47,25 @@ struct Outcome
     host::DeviceInfo device;
 };
 
-LacunaDtype dtypeOf(const std::string& precision)
-{
-    return precision == "f32" ? LACUNA_DTYPE_F32 : LACUNA_DTYPE_F16;
-}
-
-Dtype fileDtype(LacunaDtype dtype)
-{
-    return dtype == LACUNA_DTYPE_F32 ? Dtype::F32 : Dtype::F16;
-}
-
-struct DeviceTensors
-{
-    host::Buffer q, k, v, out, lse;
-
-    DeviceTensors(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv)
-    {
-        const auto upload = [&](const Tensor& tensor)
-        {
-            const Array array = arrayOfFloats(tensor.values, tensor.shape, fileDtype(desc.dtype));
-            host::Buffer buffer = device.createBuffer(array.bytes.size());
-            device.upload(buffer, array.bytes);
-            return buffer;
-        };
-        q = upload(qkv.q);
-        k = upload(qkv.k);
-        v = upload(qkv.v);
-        const uint64_t rows = uint64_t(desc.batch) * desc.q_heads * desc.q_len;
-        out = device.createBuffer(rows * desc.head_dim * dtypeSize(fileDtype(desc.out_dtype)));
-        lse = device.createBuffer(rows * 4);
-    }
-};
-
-std::vector<float> download(host::Device& device, const host::Buffer& buffer, Dtype dtype)
-{
-    Array array;
-    array.dtype = dtype;
-    array.bytes.resize(buffer.size());
-    device.download(buffer, array.bytes);
-    return array.toFloats();
-}
-
 Outcome attend(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv, uint32_t repeat)
 {
-    const host::Attention attention(device, desc);
-    const DeviceTensors tensors(device, desc, qkv);
-    const auto once = [&]
-    {
-        return device.run(
-            [&](host::Commands& commands)
-            {
-                commands.beginTimer("attention");
-                attention.record(commands, tensors.q.memory(), tensors.k.memory(),
-                                 tensors.v.memory(), tensors.out.memory(), tensors.lse.memory());
-                commands.endTimer("attention");
-            });
-    };
+    Measurement measurement(device, desc, qkv);
     Outcome outcome;
-    once(); // some drivers finish compiling at the first dispatch
+    measurement.run(); // some drivers finish compiling at the first dispatch
     Progress progress("attend", repeat);
     for (uint32_t i = 0; i < repeat; ++i)
     {
         throwIfInterrupted();
-        const std::vector<host::Timing> timings = once();
-        if (!timings.empty())
-            outcome.ms.push_back(timings.front().ms);
+        if (const std::optional<double> ms = measurement.run())
+            outcome.ms.push_back(*ms);
         progress.step(i + 1);
     }
-    outcome.out = download(device, tensors.out, fileDtype(desc.out_dtype));
-    outcome.lse = download(device, tensors.lse, Dtype::F32);
-    outcome.kept = attention.kept();
-    outcome.explain = Json::parse(attention.explain());
+    outcome.out = measurement.out();
+    outcome.lse = measurement.lse();
+    outcome.kept = measurement.kept();
+    outcome.explain = Json::parse(measurement.attention().explain());
     outcome.device = device.info();
     return outcome;
-}
-
-double median(std::vector<double> values)
-{
-    if (values.empty())
-        return 0;
-    std::sort(values.begin(), values.end());
-    return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
 }
 
 Json toJson(const Difference& d)

@@ -64,6 +64,7 @@ void addSelftest(CLI::App& app);
 void addMethods(CLI::App& app);
 void addMask(CLI::App& app);
 void addAttend(CLI::App& app);
+void addBench(CLI::App& app);
 void addGenerate(CLI::App& app); // apps/generate
 
 } // namespace lacuna::tool

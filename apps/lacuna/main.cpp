@@ -52,6 +52,7 @@ int run(int argc, char** argv)
     addMethods(app);
     addMask(app);
     addAttend(app);
+    addBench(app);
     addGenerate(app);
     try
     {

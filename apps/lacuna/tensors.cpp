@@ -131,15 +131,15 @@ Qkv loadQkv(const TensorFlags& flags, bool with_v)
     return result;
 }
 
-Qkv randomQkv(const std::string& shape, uint64_t seed)
+Qkv randomQkv(const std::string& shape, uint64_t seed, const char* flag)
 {
-    const std::vector<uint32_t> sizes = parseSizes(shape, 4, "--random");
+    const std::vector<uint32_t> sizes = parseSizes(shape, 4, flag);
     const std::vector<uint64_t> wide(sizes.begin(), sizes.end());
     constexpr uint64_t kMaxElements = uint64_t(1) << 30;
     const std::optional<uint64_t> bytes = byteCount(wide, Dtype::F32);
     if (!bytes || *bytes / sizeof(float) > kMaxElements)
         throw InputError(
-            fmt::format("--random is '{}', expected at most {} elements", shape, kMaxElements));
+            fmt::format("{} is '{}', expected at most {} elements", flag, shape, kMaxElements));
     const uint64_t count = *bytes / sizeof(float);
     std::mt19937_64 random(seed);
     Qkv result;

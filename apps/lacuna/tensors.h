@@ -47,6 +47,6 @@ struct Qkv
 // Throws InputError: a file, a dtype or a shape is wrong.
 Qkv loadQkv(const TensorFlags& flags, bool with_v);
 // N(0, 1), rounded to fp16; the same on every machine.
-Qkv randomQkv(const std::string& shape, uint64_t seed);
+Qkv randomQkv(const std::string& shape, uint64_t seed, const char* flag = "--random");
 
 } // namespace lacuna::tool

@@ -64,9 +64,11 @@ bool runsScalarOnly(int argc, const char* const* argv)
 {
     const std::vector<std::string_view> words(argv + 1, argv + argc);
     const bool computes =
-        !words.empty() && (words[0] == "mask" || words[0] == "attend" || words[0] == "generate");
+        !words.empty() && (words[0] == "mask" || words[0] == "attend" || words[0] == "bench" ||
+                           words[0] == "generate");
     for (size_t i = 1; i < words.size(); ++i)
-        if (words[i] == "--tier=coopmat" || (words[i] == "coopmat" && words[i - 1] == "--tier"))
+        if ((words[i].starts_with("--tier=") || words[i - 1] == "--tier") &&
+            words[i].find("coopmat") != std::string_view::npos)
             return false;
     return computes;
 }
@@ -89,10 +91,9 @@ std::string explainVectorWidth()
 {
     if (isSet("LP_NATIVE_VECTOR_WIDTH") || !__builtin_cpu_supports("avx512f") || !allAreLavapipe())
         return "";
-    return "attend, mask and generate set LP_NATIVE_VECTOR_WIDTH=512 on this CPU, where the scalar "
-           "tier is faster "
-           "and coopmat would crash; --tier coopmat, or a value of your own, keeps the driver's "
-           "256.";
+    return "attend, bench, mask and generate set LP_NATIVE_VECTOR_WIDTH=512 on this CPU, where the "
+           "scalar tier is faster and coopmat would crash; --tier coopmat, or a value of your own, "
+           "keeps the driver's 256.";
 }
 
 #else
