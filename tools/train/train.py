@@ -46,7 +46,7 @@ class Stage:
 # Single frames teach what a prompt looks like at each moment of the clip, at a fraction of the cost of whole clips; the
 # later stages only have to make the frames agree. The place of an object can be read off the noise up to s of about 0.95
 # (one frame) or 0.985 (sixteen), so only later times teach what the prompt says about it: hence the high shifts.
-STAGES = (Stage("one frame", 0.50, 32, 1, 8.0, 0.15),
+STAGES = (Stage("one frame", 0.50, 16, 1, 8.0, 0.15),
           Stage("four frames", 0.25, 8, 4, 12.0, 0.20),
           Stage("full", 0.25, 2, 16, 14.0, 0.25, True))
 CONSTANT_PART = 0.56
