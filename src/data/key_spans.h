@@ -1,4 +1,5 @@
-// key_spans.h - the one format between "which keys" and "attend": per (head, query row) ascending spans of keys.
+// key_spans.h - the one format between "which keys" and "attend": per (head, query row) ascending
+// spans of keys.
 //
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -31,12 +32,14 @@ struct KeySpans
     // Appends the next row. Touching spans are merged; `row` must be ascending and disjoint.
     void append(const std::vector<KeySpan>& row);
     uint64_t keys(uint32_t index) const; // kept keys of one row
-    // Kept (query, key) pairs over all heads; row r holds row_borders[r + 1] - row_borders[r] queries.
+    // Kept (query, key) pairs over all heads; row r holds row_borders[r + 1] - row_borders[r]
+    // queries.
     uint64_t keptPairs(const std::vector<uint32_t>& row_borders) const;
 };
 
-// The list of a pattern of blocks, for all heads: does query block i keep key block j, both counted without text? Text
-// queries keep every key, text keys are kept by every query; both orders have the same text.
+// The list of a pattern of blocks, for all heads: does query block i keep key block j, both counted
+// without text? Text queries keep every key, text keys are kept by every query; both orders have
+// the same text.
 KeySpans blockSpans(const VideoOrder& queries, const VideoOrder& keys,
                     const std::function<bool(uint32_t i, uint32_t j)>& keeps);
 

@@ -1,4 +1,5 @@
-// token_order.cpp - raster order in blocks, a video along a curve, and 3-D tile order with ragged border tiles.
+// token_order.cpp - raster order in blocks, a video along a curve, and 3-D tiles, ragged at
+// borders.
 //
 // SPDX-License-Identifier: Apache-2.0
 
@@ -56,13 +57,22 @@ TokenOrder rasterOrder(uint32_t tokens, uint32_t block)
 
 VideoOrder videoOrder(const VideoGrid& grid, const std::vector<uint32_t>& curve, uint32_t block)
 {
-    const uint32_t tokens = uint32_t(grid.size.volume());
+    std::vector<uint32_t> sizes;
+    for (uint64_t begin = 0; begin < grid.size.volume(); begin += block)
+        sizes.push_back(uint32_t(std::min<uint64_t>(block, grid.size.volume() - begin)));
+    return videoOrder(grid, curve, sizes);
+}
+
+VideoOrder videoOrder(const VideoGrid& grid, const std::vector<uint32_t>& curve,
+                      const std::vector<uint32_t>& sizes)
+{
     VideoOrder order = beginVideo(grid);
-    for (uint32_t i = 0; i < tokens; ++i)
+    uint32_t at = 0;
+    for (const uint32_t size : sizes)
     {
-        order.perm.push_back(grid.text_before + (curve.empty() ? i : curve[i]));
-        if ((i + 1) % block == 0 || i + 1 == tokens)
-            order.borders.push_back(uint32_t(order.perm.size()));
+        for (const uint32_t end = at + size; at < end; ++at)
+            order.perm.push_back(grid.text_before + (curve.empty() ? at : curve[at]));
+        order.borders.push_back(uint32_t(order.perm.size()));
     }
     endVideo(grid, order);
     return order;

@@ -11,9 +11,10 @@
 namespace lacuna
 {
 
-// perm[position in the method's order] = the caller's token; empty is the identity. Always a bijection: ragged blocks
-// are expressed by their borders, never by padding tokens.
-// borders[i] .. borders[i + 1] are the positions of block i; ascending, from 0 to the number of tokens, no empty block.
+// perm[position in the method's order] = the caller's token; empty is the identity. Always a
+// bijection: ragged blocks are expressed by their borders, never by padding tokens.
+// borders[i] .. borders[i + 1] are the positions of block i; ascending, from 0 to the number of
+// tokens, no empty block.
 struct TokenOrder
 {
     std::vector<uint32_t> perm;
@@ -34,9 +35,13 @@ struct VideoOrder : TokenOrder
     uint32_t video_blocks = 0; // without the text
 };
 
-// The video's tokens in the order of `curve`, cut into blocks of `block` tokens, the last one smaller. curve[i] is a
-// token counted within the video in raster order; an empty curve is raster order.
+// The video's tokens in the order of `curve`, cut into blocks of `block` tokens, the last one
+// smaller. curve[i] is a token counted within the video in raster order; an empty curve is raster
+// order.
 VideoOrder videoOrder(const VideoGrid& grid, const std::vector<uint32_t>& curve, uint32_t block);
+// The same with blocks of the given sizes, which add up to the video.
+VideoOrder videoOrder(const VideoGrid& grid, const std::vector<uint32_t>& curve,
+                      const std::vector<uint32_t>& sizes);
 // The same for a sequence without a grid.
 VideoOrder sequenceOrder(uint32_t tokens, uint32_t block);
 
