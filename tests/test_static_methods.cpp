@@ -194,6 +194,16 @@ TEST_CASE("neighborhood: NATTEN's window starts")
           runs({{0, 16}, {8, 8}, {16, 8}, {24, 8}, {32, 8}, {40, 8}, {48, 8}, {56, 16}}));
 }
 
+TEST_CASE("sliding_tile: an even window acts like the next odd one")
+{
+    const VideoGrid line = {{60, 1, 1}}; // 10 tiles
+    const Mask even = maskOf("sliding_tile", {{"tile", "6x1x1"}, {"window", "4x1x1"}}, line);
+    CHECK(blocksOf(even, 6) ==
+          std::vector<std::string>{"1111100000", "1111100000", "1111100000", "0111110000",
+                                   "0011111000", "0001111100", "0000111110", "0000011111",
+                                   "0000011111", "0000011111"});
+}
+
 TEST_CASE(
     "sliding_tile is neighborhood with window k t and stride t, on whole tiles and odd k, in 3-D")
 {
