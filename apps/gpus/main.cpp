@@ -39,12 +39,13 @@ Json readJson(const std::string& path)
 void writeTable(const std::string& path, const Json& table)
 {
     std::ofstream file(path);
-    file << "{\"targets\": {";
+    file << std::boolalpha << "{\"targets\": {";
     const char* target_comma = "";
     for (const auto& [target, content] : table["targets"].items())
     {
         file << target_comma << "\n\"" << target << "\": {\"device\": " << content["device"]
-             << ", \"driver\": " << content["driver"] << ", \"kernels\": {";
+             << ", \"driver\": " << content["driver"]
+             << ", \"matrices_are_assumed\": " << content.value("matrices_are_assumed", false) << ", \"kernels\": {";
         const char* comma = "";
         for (const auto& [name, kernel] : content["kernels"].items())
         {

@@ -151,7 +151,10 @@ Json toCommit(const std::vector<Json>& measured, const Json& committed)
     Json file = committed.is_object() ? committed : Json::object();
     for (const Json& target : measured)
     {
-        Json kept = {{"device", target["device"]}, {"driver", target["driver"]}, {"kernels", target["kernels"]}};
+        Json kept = {{"device", target["device"]},
+                     {"driver", target["driver"]},
+                     {"matrices_are_assumed", target["matrices_are_assumed"]},
+                     {"kernels", target["kernels"]}};
         for (auto& [name, kernel] : kept["kernels"].items())
         {
             kernel.erase("compile_ms");

@@ -1,0 +1,104 @@
+// test_gpus.cpp - what `./dev gpus` calls worse: a spill, a lost matrix instruction, 10 % growth, and nothing less.
+//
+// SPDX-License-Identifier: Apache-2.0
+// ctest: label=cpu timeout=60 app
+#include <gpus/report.h>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+using namespace lacuna::gpus;
+
+namespace
+{
+
+using Json = nlohmann::ordered_json;
+
+Json measured()
+{
+    const Json kernel = {{"registers", 100},    {"spills", 0},        {"scratch_bytes", 0},       {"shared_bytes", 1000},
+                         {"instructions", 500}, {"occupancy", 10},    {"matrix_instructions", 8}, {"is_default", true},
+                         {"compile_ms", 12.5},  {"statistics", Json::object()}};
+    return {{"target", "navi31"},
+            {"device", "a device"},
+            {"driver", "a driver 1"},
+            {"matrices_are_assumed", false},
+            {"kernels", {{"attend f16 D64", kernel}}}};
+}
+
+// What compare() says after one figure of the only kernel was changed from the committed one.
+std::vector<Difference> after(const char* figure, double value)
+{
+    Json now = measured();
+    now["kernels"]["attend f16 D64"][figure] = value;
+    return compare({now}, toCommit({measured()}, Json()));
+}
+
+bool isWorse(const std::vector<Difference>& differences)
+{
+    return std::any_of(differences.begin(), differences.end(), [](const Difference& d) { return d.is_worse; });
+}
+
+} // namespace
+
+TEST_CASE("the same figures make no difference, and times are not committed")
+{
+    const Json committed = toCommit({measured()}, Json());
+    CHECK(compare({measured()}, committed).empty());
+    CHECK_FALSE(committed["targets"]["navi31"]["kernels"]["attend f16 D64"].contains("compile_ms"));
+    CHECK_FALSE(committed["targets"]["navi31"]["kernels"]["attend f16 D64"].contains("statistics"));
+}
+
+TEST_CASE("growth up to 10 % is noted, more is worse")
+{
+    for (const char* figure : {"registers", "shared_bytes", "instructions"})
+    {
+        CAPTURE(figure);
+        const double before = measured()["kernels"]["attend f16 D64"][figure];
+        CHECK(after(figure, before * 1.09).size() == 1);
+        CHECK_FALSE(isWorse(after(figure, before * 1.09)));
+        CHECK(isWorse(after(figure, before * 1.11)));
+        CHECK_FALSE(isWorse(after(figure, before * 0.5)));
+    }
+    CHECK_FALSE(isWorse(after("occupancy", 9.5)));
+    CHECK(isWorse(after("occupancy", 8)));
+}
+
+TEST_CASE("one spill, one byte of scratch or the last matrix instruction gone is worse")
+{
+    CHECK(isWorse(after("spills", 1)));
+    CHECK(isWorse(after("scratch_bytes", 1)));
+    CHECK(isWorse(after("matrix_instructions", 0)));
+    CHECK_FALSE(isWorse(after("matrix_instructions", 4)));
+}
+
+TEST_CASE("a default kernel that moved to another shader keeps its matrix instructions")
+{
+    Json now = measured();
+    Json kernel = now["kernels"]["attend f16 D64"];
+    now["kernels"] = {{"attend_scalar f16 D64", kernel}};
+    CHECK_FALSE(isWorse(compare({now}, toCommit({measured()}, Json()))));
+    now["kernels"]["attend_scalar f16 D64"]["matrix_instructions"] = 0;
+    CHECK(isWorse(compare({now}, toCommit({measured()}, Json()))));
+}
+
+TEST_CASE("a target or kernel that is not in the table")
+{
+    CHECK(isWorse(compare({measured()}, Json::object())));
+    Json now = measured();
+    now["kernels"]["pool f16 D64"] = {{"spills", 0}};
+    CHECK_FALSE(isWorse(compare({now}, toCommit({measured()}, Json()))));
+    now["kernels"]["pool f16 D64"] = {{"spills", 2}};
+    CHECK(isWorse(compare({now}, toCommit({measured()}, Json()))));
+    now["kernels"] = Json::object();
+    CHECK(isWorse(compare({now}, toCommit({measured()}, Json())))); // the default kernel of that label is gone
+}
+
+TEST_CASE("writing one target keeps the others")
+{
+    Json other = measured();
+    other["target"] = "navi21";
+    const Json both = toCommit({measured()}, toCommit({other}, Json()));
+    CHECK(compare({measured(), other}, both).empty());
+}
