@@ -1,5 +1,5 @@
 // test_methods.cpp - every registered method against its own definition, on any Vulkan device.
-// ctest: label=vk timeout=300
+// ctest: label=vk timeout=600
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -75,17 +75,30 @@ std::vector<LacunaPlanDesc> shapes()
 
 std::string valueText(const OptionDesc& option, double value)
 {
-    if (option.type == OptionType::Choice)
-    {
-        std::string rest = option.choices;
-        for (int skip = int(value); skip > 0; --skip)
-            rest.erase(0, rest.find('|') + 1);
-        return rest.substr(0, rest.find('|'));
-    }
+    if (option.choices)
+        return std::string(choiceName(option, uint32_t(value)));
     char text[32];
     std::snprintf(text, sizeof text, "%.9g", value);
     const std::string one = text;
     return option.type == OptionType::Size3 ? one + "x" + one + "x" + one : one;
+}
+
+// Stands for a list over the heads, which only the shape can write.
+constexpr const char* kEachInTurn = "each choice in turn, the last one first";
+
+void writeLists(const Method& method, uint32_t q_heads, OptionValues& values)
+{
+    for (auto& [name, value] : values)
+        for (const OptionDesc& option : method.options)
+        {
+            if (option.name != name || value != kEachInTurn)
+                continue;
+            value.clear();
+            const uint32_t choices = uint32_t(option.max) + 1;
+            for (uint32_t head = 0; head < q_heads; ++head)
+                value += (head == 0 ? "" : ",") +
+                         valueText(option, choices - 1 - head % choices);
+        }
 }
 
 // The defaults, each option alone at both ends of its range (every choice), and values that make ragged blocks.
@@ -95,7 +108,7 @@ std::vector<OptionValues> optionSweep(const Method& method)
     OptionValues odd;
     for (const OptionDesc& option : method.options)
     {
-        const double step = option.type == OptionType::Choice ? 1 : option.max - option.min;
+        const double step = option.choices ? 1 : option.max - option.min;
         for (double value = option.min; value <= option.max; value += step)
             sweep.push_back({{option.name, valueText(option, value)}});
         if (option.type == OptionType::Size3)
@@ -104,6 +117,8 @@ std::vector<OptionValues> optionSweep(const Method& method)
             odd.push_back({option.name, option.min == 0 ? "1" : "13"});
         else if (option.type == OptionType::Float)
             odd.push_back({option.name, "0.4"});
+        else if (option.type == OptionType::PerHead)
+            odd.push_back({option.name, kEachInTurn});
     }
     if (!odd.empty())
         sweep.push_back(odd);
@@ -252,6 +267,7 @@ void eachCase(bool with_ends, const F& f)
                 Case c;
                 c.method = method->name;
                 c.options = sweep[i];
+                writeLists(*method, desc.q_heads, c.options);
                 c.desc = desc;
                 const std::string id = c.id();
                 INFO(id);
@@ -297,18 +313,12 @@ TEST_CASE("attention over the device's own list equals double precision, twice w
 
 TEST_CASE("the same list on matrix cores")
 {
-    for (const Method* method : allMethods())
+    const auto check = [](const Case& c)
     {
-        if (std::strcmp(method->kind, "given") == 0)
-            continue;
-        Case c;
-        c.method = method->name;
-        c.desc = video(1, 2, 1, {5, 7, 9, 3, 13});
-        c.desc.tier = LACUNA_TIER_COOPMAT;
-        if (!isWanted(c.id()))
-            continue;
         const std::string id = c.id();
         INFO(id);
+        if (!isWanted(id))
+            return;
         const Inputs inputs = normalInputs(c, 3);
         try
         {
@@ -320,6 +330,19 @@ TEST_CASE("the same list on matrix cores")
             REQUIRE(error.result() == LACUNA_ERROR_UNSUPPORTED);
             skip(id, error.what());
         }
+    };
+    for (const Method* method : allMethods())
+    {
+        if (std::strcmp(method->kind, "given") == 0)
+            continue;
+        Case c;
+        c.method = method->name;
+        c.desc = video(1, 4, 2, {5, 7, 9, 3, 13});
+        c.desc.tier = LACUNA_TIER_COOPMAT;
+        check(c);
+        c.options = optionSweep(*method).back(); // ragged blocks, all kinds of heads
+        writeLists(*method, c.desc.q_heads, c.options);
+        check(c);
     }
 }
 
@@ -331,7 +354,11 @@ TEST_CASE("the density of a plan: exact for a static list, a bound for a dynamic
             continue;
         Case c;
         c.method = method->name;
-        c.desc = video(1, 2, 2, {5, 7, 9, 3, 4});
+        c.desc = video(2, 4, 2, {5, 7, 9, 3, 4});
+        c.options = optionSweep(*method).back();
+        writeLists(*method, c.desc.q_heads, c.options);
+        if (!refusalOf(c).empty())
+            c.options.clear();
         const std::string id = c.id();
         INFO(id);
         std::vector<LacunaOption> storage;

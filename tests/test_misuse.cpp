@@ -83,6 +83,11 @@ const LacunaOption kRatioTwice[] = {{"keep_ratio", "0.5"}, {"keep_ratio", "0.5"}
 const LacunaOption kBadTile[] = {{"tile", "4x4"}};
 const LacunaOption kZeroTile[] = {{"tile", "0x4x4"}};
 const LacunaOption kHugeTile[] = {{"tile", "4x4x99999999999999999999"}};
+const LacunaOption kThreeHeads[] = {{"heads", "spatial,temporal*2"}};
+const LacunaOption kUnknownHead[] = {{"heads", "spatial,temporary"}};
+const LacunaOption kNoHead[] = {{"heads", "spatial*0,full"}};
+const LacunaOption kEmptyHead[] = {{"heads", "spatial,"}};
+const LacunaOption kManyHeads[] = {{"heads", "spatial*65535,full"}};
 const LacunaOption kUnknownTuning[] = {{"speed", "9"}};
 
 void setOptions(LacunaPlanDesc& d, const char* method, const LacunaOption* options, uint32_t count = 1)
@@ -138,6 +143,13 @@ const WrongPlan kWrongPlans[] = {
     {"option 'tile'", [](auto& d) { makeVideo(d), setOptions(d, "sliding_tile", kBadTile); }},
     {"option 'tile'", [](auto& d) { makeVideo(d), setOptions(d, "sliding_tile", kZeroTile); }},
     {"option 'tile'", [](auto& d) { makeVideo(d), setOptions(d, "sliding_tile", kHugeTile); }},
+    {"option 'heads' of method 'svg1' is for 3 heads, expected 1 or 2",
+     [](auto& d) { makeVideo(d), setOptions(d, "svg1", kThreeHeads); }},
+    {"is 'spatial,temporary', expected one of spatial|temporal|full for all heads, or one for each",
+     [](auto& d) { makeVideo(d), setOptions(d, "svg1", kUnknownHead); }},
+    {"is 'spatial*0,full'", [](auto& d) { makeVideo(d), setOptions(d, "svg1", kNoHead); }},
+    {"is 'spatial,'", [](auto& d) { makeVideo(d), setOptions(d, "svg1", kEmptyHead); }},
+    {"'spatial*65535,full'", [](auto& d) { makeVideo(d), setOptions(d, "svg1", kManyHeads); }},
     {"'speed'", [](auto& d) { d.tuning = kUnknownTuning, d.tuning_count = 1; }},
 };
 

@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // test_methods holds the device to reference(); here reference() is held to numbers made elsewhere.
-#include "harness.h"
+#include "harness_mask.h"
 
 #include "data/curves.h"
 
@@ -14,60 +14,7 @@
 #include <vector>
 
 using namespace lacuna;
-
-namespace
-{
-
-using OptionValues = std::vector<std::pair<std::string, std::string>>;
-
-// A mask of one head, [tokens, tokens].
-struct Mask
-{
-    size_t tokens;
-    std::vector<uint8_t> kept;
-    bool at(size_t query, size_t key) const { return kept[query * tokens + key]; }
-    double density() const
-    {
-        return double(std::count(kept.begin(), kept.end(), 1)) / double(kept.size());
-    }
-};
-
-Mask maskOf(const std::string& method, const OptionValues& options, const VideoGrid& grid)
-{
-    test::Case c;
-    c.method = method;
-    c.options = options;
-    c.desc.batch = c.desc.q_heads = 1;
-    c.desc.q_len = uint32_t(grid.tokens());
-    c.desc.head_dim = 8;
-    c.desc.dtype = LACUNA_DTYPE_F32;
-    c.desc.grid = {grid.size.t, grid.size.h, grid.size.w, grid.text_before, grid.text_after};
-    const Request request = c.request();
-    Mask mask = {grid.tokens(), std::vector<uint8_t>(grid.tokens() * grid.tokens())};
-    request.method->reference(request.problem, request.options, {}, 0, c.desc.q_len,
-                              mask.kept.data());
-    return mask;
-}
-
-// One row of text per block of queries: "110" keeps key blocks 0 and 1. Fails when a block is kept
-// in part.
-std::vector<std::string> blocksOf(const Mask& mask, size_t block)
-{
-    const size_t blocks = mask.tokens / block; // whole ones
-    std::vector<std::string> rows(blocks, std::string(blocks, '0'));
-    bool is_whole = true;
-    for (size_t query = 0; query < blocks * block; ++query)
-        for (size_t key = 0; key < blocks * block; ++key)
-        {
-            const bool kept = mask.at(query / block * block, key / block * block);
-            is_whole &= mask.at(query, key) == kept;
-            rows[query / block][key / block] = kept ? '1' : '0';
-        }
-    CHECK(is_whole);
-    return rows;
-}
-
-} // namespace
+using namespace lacuna::test;
 
 TEST_CASE("streaming: sinks, a window that is cut off at the borders, and frames to come")
 {

@@ -46,7 +46,7 @@ void print(const Json& method)
                method["kind"].get<std::string>(), method["title"].get<std::string>(),
                paper.empty() ? "" : "; " + paper);
     for (const Json& option : method["options"])
-        fmt::print("    {:<14} {:<6} default {:<8} {:<16} {}\n", option["name"].get<std::string>(),
+        fmt::print("    {:<14} {:<8} default {:<8} {:<16} {}\n", option["name"].get<std::string>(),
                    option["type"].get<std::string>(), option["default"].get<std::string>(),
                    range(option), option["meaning"].get<std::string>());
 }

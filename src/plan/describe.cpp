@@ -22,6 +22,8 @@ const char* typeName(OptionType type)
         return "size3";
     case OptionType::Choice:
         return "choice";
+    case OptionType::PerHead:
+        return "per head";
     }
     return "";
 }
@@ -30,7 +32,7 @@ void writeOption(Json& json, const OptionDesc& option)
 {
     json.open('{').member("name", option.name).member("type", typeName(option.type));
     json.member("default", option.fallback);
-    if (option.type == OptionType::Choice)
+    if (option.choices)
         json.member("choices", option.choices);
     else
         json.member("min", option.min).member("max", option.max);
@@ -47,11 +49,13 @@ void writeValue(Json& json, const OptionDesc& option, const Options& options, ui
         json.value(std::to_string(s.t) + "x" + std::to_string(s.h) + "x" + std::to_string(s.w));
     }
     else if (option.type == OptionType::Choice)
+        json.value(choiceName(option, uint32_t(options.integer(i))));
+    else if (option.type == OptionType::PerHead)
     {
-        std::string_view rest = option.choices;
-        for (int64_t skip = options.integer(i); skip > 0; --skip)
-            rest.remove_prefix(rest.find('|') + 1);
-        json.value(rest.substr(0, rest.find('|')));
+        std::string names;
+        for (const uint32_t choice : options.heads(i))
+            names.append(names.empty() ? "" : ",").append(choiceName(option, choice));
+        json.value(names);
     }
     else
         json.value(options.number(i));

@@ -133,6 +133,27 @@ std::string knownMethods()
     return names;
 }
 
+// A choice per head needs one entry for each query head, or one for all.
+bool checkHeads(const Problem& p, const Method& method, const Options& options,
+                std::string& sentence)
+{
+    for (uint32_t i = 0; i < method.options.size(); ++i)
+    {
+        const OptionDesc& desc = method.options[i];
+        if (desc.type != OptionType::PerHead)
+            continue;
+        const size_t entries = options.heads(i).size();
+        if (entries != 1 && entries != p.q_heads)
+        {
+            sentence = "option '" + std::string(desc.name) + "' of method '" + method.name +
+                       "' is for " + std::to_string(entries) + " heads, expected 1 or " +
+                       std::to_string(p.q_heads);
+            return false;
+        }
+    }
+    return true;
+}
+
 } // namespace
 
 uint64_t tensorExtent(const Strides& s, uint32_t batch, uint32_t heads, uint32_t tokens, uint32_t head_dim)
@@ -174,6 +195,8 @@ LacunaResult makeRequest(const LacunaPlanDesc* desc, Request& request, std::stri
     const std::string owner = std::string("method '") + request.method->name + "'";
     if (!parseOptions(request.method->options, {desc->options, desc->option_count}, owner.c_str(), request.options,
                       sentence))
+        return LACUNA_ERROR_INVALID_ARGUMENT;
+    if (!checkHeads(p, *request.method, request.options, sentence))
         return LACUNA_ERROR_INVALID_ARGUMENT;
     if (const std::string reason = request.method->unsupportedReason(p, request.options); !reason.empty())
     {

@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "options.h"
 
+#include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -33,6 +35,9 @@ std::string expectation(const OptionDesc& desc)
         return "FRAMESxROWSxCOLUMNS, each in " + range;
     case OptionType::Choice:
         return std::string("one of ") + desc.choices;
+    case OptionType::PerHead:
+        return std::string("one of ") + desc.choices +
+               " for all heads, or one for each, as in a,b*3";
     }
     return {};
 }
@@ -49,14 +54,13 @@ bool readNumber(const char*& text, const OptionDesc& desc, double& value)
     return is_number;
 }
 
-bool readChoice(const char* text, const char* choices, double& value)
+bool readChoice(std::string_view text, const char* choices, double& value)
 {
-    const size_t length = std::strlen(text);
     int index = 0;
     for (const char* c = choices; *c; ++index)
     {
         const size_t word = std::strcspn(c, "|");
-        if (word == length && std::strncmp(c, text, length) == 0)
+        if (std::string_view(c, word) == text)
         {
             value = index;
             return true;
@@ -66,8 +70,41 @@ bool readChoice(const char* text, const char* choices, double& value)
     return false;
 }
 
-bool readValue(const char* text, const OptionDesc& desc, double (&value)[3])
+constexpr uint32_t kMaxHeads = 65535;
+
+// "a,b*3"
+bool readPerHead(std::string_view text, const char* choices, std::vector<uint32_t>& heads)
 {
+    heads.clear();
+    for (bool is_last = false; !is_last;)
+    {
+        const size_t end = std::min(text.find(','), text.size());
+        std::string_view entry = text.substr(0, end);
+        is_last = end == text.size();
+        text.remove_prefix(is_last ? end : end + 1);
+
+        uint32_t count = 1;
+        if (const size_t star = entry.find('*'); star != entry.npos)
+        {
+            const char* const last = entry.data() + entry.size();
+            const auto [read, error] = std::from_chars(entry.data() + star + 1, last, count);
+            if (error != std::errc() || read != last || count == 0)
+                return false;
+            entry = entry.substr(0, star);
+        }
+        double choice = 0;
+        if (!readChoice(entry, choices, choice) || count > kMaxHeads - heads.size())
+            return false;
+        heads.insert(heads.end(), count, uint32_t(choice));
+    }
+    return true;
+}
+
+bool readValue(const char* text, const OptionDesc& desc, OptionValue& result)
+{
+    double (&value)[3] = result.v;
+    if (desc.type == OptionType::PerHead)
+        return readPerHead(text, desc.choices, result.heads);
     if (desc.type == OptionType::Choice)
         return readChoice(text, desc.choices, value[0]);
     const int numbers = desc.type == OptionType::Size3 ? 3 : 1;
@@ -97,7 +134,7 @@ bool parseOptions(std::span<const OptionDesc> table, std::span<const LacunaOptio
     options.values_.assign(table.size(), {});
     options.given_.assign(table.size(), false);
     for (size_t i = 0; i < table.size(); ++i)
-        readValue(table[i].fallback, table[i], options.values_[i].v);
+        readValue(table[i].fallback, table[i], options.values_[i]);
 
     for (const LacunaOption& option : given)
     {
@@ -116,7 +153,7 @@ bool parseOptions(std::span<const OptionDesc> table, std::span<const LacunaOptio
             return false;
         }
         const char* value = option.value ? option.value : "";
-        if (!readValue(value, table[i], options.values_[i].v))
+        if (!readValue(value, table[i], options.values_[i]))
         {
             sentence = "option '" + std::string(name) + "' of " + owner + " is '" + value + "', expected " +
                        expectation(table[i]);
@@ -125,6 +162,14 @@ bool parseOptions(std::span<const OptionDesc> table, std::span<const LacunaOptio
         options.given_[i] = true;
     }
     return true;
+}
+
+std::string_view choiceName(const OptionDesc& desc, uint32_t index)
+{
+    std::string_view rest = desc.choices;
+    for (; index > 0; --index)
+        rest.remove_prefix(rest.find('|') + 1);
+    return rest.substr(0, rest.find('|'));
 }
 
 } // namespace lacuna

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lacuna
@@ -21,6 +22,7 @@ enum class OptionType
     Float,  // "0.25"
     Size3,  // "4x4x4": frames x rows x columns, each within min .. max
     Choice, // one of `choices`, as its index
+    PerHead, // a choice for each query head, "spatial,temporal*3"; a single one is for all heads
 };
 
 struct OptionDesc
@@ -31,7 +33,14 @@ struct OptionDesc
     double min;
     double max;
     const char* meaning;             // one clause, no full stop
-    const char* choices = nullptr;   // Choice only: "a|b|c"
+    const char* choices = nullptr;   // Choice and PerHead only: "a|b|c"
+};
+
+struct OptionValue
+{
+    double v[3] = {};
+    std::vector<uint32_t> heads; // PerHead only
+    double operator[](int i) const { return v[i]; }
 };
 
 // Values in the order of the table.
@@ -45,16 +54,17 @@ public:
         return {uint32_t(values_[i][0]), uint32_t(values_[i][1]), uint32_t(values_[i][2])};
     }
     bool given(uint32_t i) const { return given_[i]; }
+    // Of a PerHead option: its choices, one or as many as there are query heads, and that of a head.
+    const std::vector<uint32_t>& heads(uint32_t i) const { return values_[i].heads; }
+    uint32_t choice(uint32_t i, uint32_t q_head) const
+    {
+        return heads(i).size() == 1 ? heads(i)[0] : heads(i)[q_head];
+    }
 
 private:
     friend bool parseOptions(std::span<const OptionDesc>, std::span<const LacunaOption>, const char*, Options&,
                              std::string&);
-    struct Value
-    {
-        double v[3] = {};
-        double operator[](int i) const { return v[i]; }
-    };
-    std::vector<Value> values_;
+    std::vector<OptionValue> values_;
     std::vector<bool> given_;
 };
 
@@ -62,5 +72,8 @@ private:
 // known names. `owner` is "method 'sliding_tile'" or "tier 'scalar'".
 bool parseOptions(std::span<const OptionDesc> table, std::span<const LacunaOption> given, const char* owner,
                   Options& options, std::string& sentence);
+
+// The name of choice `index` of a Choice or PerHead option.
+std::string_view choiceName(const OptionDesc& desc, uint32_t index);
 
 } // namespace lacuna

@@ -1,0 +1,36 @@
+// harness_mask.h - masks of reference() as tables that tests can compare with published ones.
+//
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "harness.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lacuna::test
+{
+
+using OptionValues = std::vector<std::pair<std::string, std::string>>;
+
+// A mask of one head, [tokens, tokens].
+struct Mask
+{
+    size_t tokens;
+    std::vector<uint8_t> kept;
+    bool at(size_t query, size_t key) const { return kept[query * tokens + key]; }
+    double density() const;
+};
+
+// Of the only head.
+Mask maskOf(const std::string& method, const OptionValues& options, const VideoGrid& grid);
+// The keys of one query of the only head, for grids whose mask is too large.
+std::vector<uint8_t> rowOf(const std::string& method, const OptionValues& options,
+                           const VideoGrid& grid, uint32_t query);
+
+// One row of text per block of queries: "110" keeps key blocks 0 and 1. Fails when a block is kept
+// in part.
+std::vector<std::string> blocksOf(const Mask& mask, size_t block);
+
+} // namespace lacuna::test
