@@ -2,8 +2,9 @@
 """Reads colour, motion and shape off a clip without a person.
 
 Backgrounds are neutral, so an object is where the colour saturation is at least half of what it is
-inside the object. Motion comes from the track of the centroid and of the area, shape from area over
-convex hull, area over bounding box, and the height of the centroid inside the box.
+inside the object. Motion comes from the track of the centroid and of the area. The shape is the one
+whose silhouette, laid over the object with the same centroid and area, overlaps it most: a ragged edge
+costs a little of the overlap with each, while a bounding box or a convex hull follows the last stray pixel.
 """
 
 from collections import Counter
@@ -65,38 +66,38 @@ def components(mask):
     return sorted((p for p in parts if len(p) >= SMALLEST_OBJECT), key=len, reverse=True)
 
 
-def hull_area(points):
-    """Area of the convex hull of the pixels, taken as unit squares."""
-    corners = np.unique(np.concatenate([points + d for d in ((0, 0), (0, 1), (1, 0), (1, 1))]), axis=0)
+def silhouettes():
+    """Of each shape at radius 1: its area and the place of its centroid below the centre."""
+    place = (np.arange(-200, 200) + 0.5) / 100
+    x, y = np.meshgrid(place, place)
+    found = {}
+    for shape in clips.SHAPES:
+        inside = clips.distance(shape, x, y, np.float64(1)) < 0
+        found[shape] = inside.sum() / 100 ** 2, y[inside].mean()
+    return found
 
-    def half(ordered):
-        chain = []
-        for p in ordered:
-            while len(chain) > 1 and cross(chain[-2], chain[-1], p) <= 0:
-                chain.pop()
-            chain.append(p)
-        return chain[:-1]
 
-    def cross(a, b, c):
-        return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+SILHOUETTES = silhouettes()
 
-    ordered = [tuple(map(int, p)) for p in corners]
-    hull = np.array(half(ordered) + half(ordered[::-1]))
-    x, y = hull[:, 0], hull[:, 1]
-    return 0.5 * abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
+
+def overlaps(points):
+    """Of each shape: intersection over union of the pixels with that shape at their centroid and area."""
+    low, high = points.min(0) - 3, points.max(0) + 4
+    seen = np.zeros(high - low, bool)
+    seen[tuple((points - low).T)] = True
+    rows, columns = np.indices(seen.shape)
+    row, column = (points - low).mean(0)
+    found = {}
+    for shape, (area, sunk) in SILHOUETTES.items():
+        radius = np.sqrt(len(points) / area)
+        ideal = clips.distance(shape, columns - column, rows - row + sunk * radius, radius) < 0
+        found[shape] = (seen & ideal).sum() / (seen | ideal).sum()
+    return found
 
 
 def name_shape(points):
-    low, high = points.min(0), points.max(0) + 1
-    box = high - low
-    solidity = len(points) / hull_area(points)
-    extent = len(points) / box.prod()
-    sunk = ((points[:, 0] + 0.5).mean() - low[0]) / box[0] - 0.5
-    if solidity < 0.8:
-        return "star"
-    if sunk > 0.075 or extent < 0.64:
-        return "triangle"
-    return "square" if extent > 0.885 else "circle"
+    found = overlaps(points)
+    return max(found, key=found.get)
 
 
 def name_motion(mask):

@@ -138,7 +138,7 @@ def paint_background(scene, frames):
 
 
 def render(scene, frames=None):
-    """RGB [3,T,64,64] in [-1,1] and a map [T,64,64] that is 1 on objects and three pixels around."""
+    """RGB [3,T,64,64] in [-1,1] and a map [T,64,64]: 1 on objects and three pixels around, 3 along their edges."""
     frames = np.arange(FRAMES) if frames is None else np.asarray(frames)
     centres, radius = track(scene, frames / (FRAMES - 1))
     grid = np.arange(SIZE, dtype=np.float32) + 0.5
@@ -152,7 +152,8 @@ def render(scene, frames=None):
     cover = np.clip(0.5 - nearest, 0, 1)
     colour = np.array(COLOURS[scene.colour], np.float32)[:, None, None, None]
     picture = back[None] * (1 - cover) + colour * cover
-    return (picture / 127.5 - 1).astype(np.float32), np.clip(3.5 - nearest, 0, 1)
+    near = np.clip(3.5 - nearest, 0, 1) + 2 * np.clip(2.5 - np.abs(nearest), 0, 1)
+    return (picture / 127.5 - 1).astype(np.float32), near.astype(np.float32)
 
 
 def batch(rng, size, frames, two=0.2):

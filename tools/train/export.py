@@ -111,9 +111,9 @@ def main():
     p.add_argument("--checkpoints", type=Path, default=default_folder())
     p.add_argument("--out", type=Path, default=ROOT / "models" / "lacuna-shapes.safetensors")
     p.add_argument("--golden", type=Path, help="write the golden tensors to this folder instead")
-    p.add_argument("--shift", type=float, default=12.0)
-    p.add_argument("--guidance", type=float, default=4.0)
-    p.add_argument("--steps", type=int, default=16)
+    p.add_argument("--shift", type=float, default=8.0)
+    p.add_argument("--guidance", type=float, default=2.0)
+    p.add_argument("--steps", type=int, default=10)
     args = p.parse_args()
     write_golden(args.golden) if args.golden else export(args)
 

@@ -40,16 +40,22 @@ class Stage:
     frames: int
     shift: float
     two: float
-    sparse: bool = False
+    sparse: float = 0.0  # the share of the steps under a mask
 
 
 # Single frames teach what a prompt looks like at each moment of the clip, at a fraction of the cost of whole clips; the
 # later stages only have to make the frames agree. The place of an object can be read off the noise up to s of about 0.95
 # (one frame) or 0.985 (sixteen), so only later times teach what the prompt says about it: hence the high shifts.
-STAGES = (Stage("one frame", 0.50, 16, 1, 8.0, 0.15),
-          Stage("four frames", 0.25, 8, 4, 12.0, 0.20),
-          Stage("full", 0.25, 2, 16, 14.0, 0.25, True))
-CONSTANT_PART = 0.56
+# The second half goes over the same ground at lower times and a lower rate: edges are decided there, places are not. The
+# last stage is for the masks: the better the model became, the more a mask that it had hardly seen cost it.
+STAGES = (Stage("one frame", 42.5, 16, 1, 8.0, 0.15),
+          Stage("four frames", 21.3, 8, 4, 12.0, 0.20),
+          Stage("full", 21.2, 2, 16, 14.0, 0.25, 0.75),
+          Stage("one frame, edges", 16.0, 16, 1, 4.0, 0.15),
+          Stage("four frames, edges", 24.0, 8, 4, 6.0, 0.20),
+          Stage("full, edges", 15.0, 2, 16, 8.0, 0.25, 0.75),
+          Stage("full, sparse", 22.0, 2, 16, 6.0, 0.25, 0.9))
+CONSTANT_PART, FIRST_HALF, SECOND_HALF = 47.6 / 162, 85 / 162, 140 / 162
 HELD_OUT_SEED = 990_000_000
 LEVELS = (0.3, 0.6, 0.85, 0.95, 0.99)
 
@@ -64,7 +70,7 @@ def parse(argv=None):
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--checkpoints", type=Path, default=default_folder())
     p.add_argument("--log", type=Path, default=here / "log" / "train.jsonl")
-    p.add_argument("--minutes", type=float, default=128, help="length of the whole schedule")
+    p.add_argument("--minutes", type=float, default=162, help="length of the whole schedule")
     p.add_argument("--steps", help="steps of each stage, as 900,700,600,400: instead of minutes")
     p.add_argument("--workers", type=int, default=0, help="0: one per CPU core, at most 2")
     p.add_argument("--seed", type=int, default=1)
@@ -108,26 +114,28 @@ class Schedule:
 
 
 def rate_factor(step, progress):
-    """Warm-up, constant, then a drop to 60 % and from there straight down to 2 %.
+    """Warm-up, constant, then a drop to 60 % and from there straight down to 2 %; the second half
+    starts at 40 %, the last stage at 30 %.
 
     Late in the constant part the averaged weights had two thirds of the held-out loss of the last ones:
     the rate, not the model, was what held the loss up.
     """
     if progress < CONSTANT_PART:
         return min(1.0, (step + 1) / 60)
-    return 0.02 + 0.58 * (1 - progress) / (1 - CONSTANT_PART)
+    if progress < FIRST_HALF:
+        return 0.02 + 0.58 * (FIRST_HALF - progress) / (FIRST_HALF - CONSTANT_PART)
+    if progress < SECOND_HALF:
+        return 0.01 + 0.39 * (SECOND_HALF - progress) / (SECOND_HALF - FIRST_HALF)
+    return 0.01 + 0.29 * (1 - progress) / (1 - SECOND_HALF)
 
 
 def draw_mask(rng, stage):
-    """In the full stage: dense, sliding tile or top-k, drawn anew for every step."""
-    if not stage.sparse:
+    """Dense, sliding tile or top-k, drawn anew for every step."""
+    if rng.random() >= stage.sparse:
         return None
-    kind = rng.random()
-    if kind < 0.25:
-        return None
-    if kind < 0.4:
+    if rng.random() < 0.15:
         return SlidingTile((3, 3, 3))
-    return BlockTopk(float(rng.uniform(0.2, 0.35)))
+    return BlockTopk(float(rng.uniform(0.25, 0.36)))
 
 
 def shifted(u, k):
