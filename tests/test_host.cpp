@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 
 using namespace lacuna;
@@ -223,6 +224,45 @@ TEST_CASE("the quick self-test passes on this device")
 }
 
 #ifndef _WIN32
+// Puts `content` into a cache file, behind a header that tells the truth about it.
+void forge(const std::filesystem::path& file, const std::string& content)
+{
+    uint64_t header[3] = {0x3165686361636c6cull, content.size(), 0xcbf29ce484222325ull};
+    for (const char c : content)
+        header[2] = (header[2] ^ uint8_t(c)) * 0x100000001b3ull;
+    std::ofstream(file, std::ios::binary).write(reinterpret_cast<const char*>(header), sizeof(header))
+        << content;
+}
+
+TEST_CASE("a remembered self-test counts for the same shaders only")
+{
+    namespace fs = std::filesystem;
+    const fs::path root = fs::absolute("test_host_outcome");
+    fs::remove_all(root);
+    const char* const before = std::getenv("XDG_CACHE_HOME");
+    const std::string saved = before ? before : "";
+    setenv("XDG_CACHE_HOME", root.c_str(), 1);
+    const auto open = [] { return host::Device({.validation = false}).info().describe_json; };
+    const std::string honest = open();
+    fs::path file;
+    for (const fs::directory_entry& entry : fs::directory_iterator(root / "lacuna"))
+        if (entry.path().filename().string().starts_with("selftest-"))
+            file = entry.path();
+    REQUIRE(!file.empty());
+
+    forge(file, honest + "\ncoopmat\tbroken by hand\n");
+    CHECK(contains(open(), "broken by hand"));
+    std::string other = honest;
+    const std::string key = "\"shaders\": \"";
+    const size_t digit = other.find(key) + key.size();
+    REQUIRE(digit < other.size());
+    other[digit] = other[digit] == '0' ? '1' : '0';
+    forge(file, other + "\ncoopmat\tbroken by hand\n");
+    CHECK(open() == honest);
+    fs::remove_all(root);
+    saved.empty() ? unsetenv("XDG_CACHE_HOME") : setenv("XDG_CACHE_HOME", saved.c_str(), 1);
+}
+
 TEST_CASE("caches are made, used, and harmless when damaged or switched off")
 {
     namespace fs = std::filesystem;

@@ -134,8 +134,9 @@ LACUNA_API LacunaResult lacunaCreateContext(const LacunaContextDesc* desc, Lacun
 /* Destroy all plans first, and wait until their command buffers have finished. NULL is ignored. */
 LACUNA_API void lacunaDestroyContext(LacunaContext context);
 
-/* Which tier the device gets, and why not a faster one: one JSON object {"device", "driver", "tiers": [{"name",
- * "available", "reason", "shapes"}], ...}.
+/* Which tier the device gets, and why not a faster one: one JSON object {"device", "driver", "shaders", "tiers":
+ * [{"name", "available", "reason"}], ...}. "shaders" changes when any shader of the library does: what was measured or
+ * tested on this device holds for the same text only.
  *
  * size  in: bytes at `text`, out: bytes needed, terminator included. Call with text = NULL first.
  */

@@ -3,6 +3,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines.h"
 
+#include <cinttypes>
+#include <cstdio>
+#include <span>
+
 namespace lacuna
 {
 
@@ -35,6 +39,17 @@ LacunaResult Pipelines::get(const PipelineKey& key, Pipeline*& pipeline, std::st
     pipeline = made.get();
     pipelines_.emplace(key, std::move(made));
     return LACUNA_SUCCESS;
+}
+
+std::string shaderDigest()
+{
+    uint64_t hash = 0xcbf29ce484222325ull; // FNV-1a over words
+    for (const ShaderModule& shader : kShaders)
+        for (const uint32_t word : std::span(shader.words, shader.word_count))
+            hash = (hash ^ word) * 0x100000001b3ull;
+    char digits[17];
+    std::snprintf(digits, sizeof(digits), "%016" PRIx64, hash);
+    return digits;
 }
 
 LacunaResult Pipelines::create(const PipelineKey& key, Pipeline& made, std::string& sentence)

@@ -33,6 +33,9 @@ struct PipelineKey
     auto operator<=>(const PipelineKey&) const = default;
 };
 
+// 16 hexadecimal digits that change when any shader of the library does.
+std::string shaderDigest();
+
 class Pipelines
 {
 public:

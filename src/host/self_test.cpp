@@ -186,10 +186,9 @@ std::string formatOutcome(const std::vector<std::pair<LacunaTier, std::string>>&
     return text;
 }
 
-std::vector<std::pair<LacunaTier, std::string>> parseOutcome(std::span<const std::byte> bytes)
+std::vector<std::pair<LacunaTier, std::string>> parseOutcome(const std::string& text)
 {
     std::vector<std::pair<LacunaTier, std::string>> failed;
-    const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     for (size_t begin = 0; begin < text.size();)
     {
         const size_t end = std::min(text.find('\n', begin), text.size());
@@ -225,8 +224,16 @@ std::vector<std::pair<LacunaTier, std::string>> failedTiers(Device& device,
                                                             const std::string& cache_key)
 {
     const std::string name = "selftest-" + cache_key;
+    const std::string tested =
+        text([&](size_t* size, char* json)
+             { return lacunaDescribeContext(device.context(), size, json); }) +
+        "\n";
     if (const auto known = readCache(name))
-        return parseOutcome(*known);
+    {
+        const std::string file(reinterpret_cast<const char*>(known->data()), known->size());
+        if (file.starts_with(tested))
+            return parseOutcome(file.substr(tested.size()));
+    }
 
     std::vector<std::pair<LacunaTier, std::string>> failed;
     for (const LacunaTier tier : {LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT})
@@ -243,8 +250,8 @@ std::vector<std::pair<LacunaTier, std::string>> failedTiers(Device& device,
                 failed.push_back({tier, reason});
                 break;
             }
-    const std::string outcome = formatOutcome(failed);
-    writeCache(name, std::as_bytes(std::span(outcome)));
+    const std::string file = tested + formatOutcome(failed);
+    writeCache(name, std::as_bytes(std::span(file)));
     return failed;
 }
 

@@ -12,8 +12,8 @@
 namespace lacuna::host
 {
 
-// Runs the quick self-test of every tier, or recalls its outcome for `cache_key`; the tiers that
-// failed, with reasons.
+// Runs the quick self-test of every tier, or recalls its outcome under `cache_key`; the tiers that
+// failed, with reasons. An outcome counts for the same device, driver and shaders only.
 std::vector<std::pair<LacunaTier, std::string>> failedTiers(Device& device,
                                                             const std::string& cache_key);
 

@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "describe.h"
 
+#include "../gpu/pipelines.h"
 #include "json.h"
 
 namespace lacuna
@@ -123,6 +124,7 @@ std::string describeCaps(const Caps& caps)
 
     Json json;
     json.open('{').member("device", caps.device_name).member("driver", caps.driver_name);
+    json.member("shaders", shaderDigest());
     json.member("is_cpu", caps.is_cpu).member("subgroup_size", caps.subgroup_size);
     json.member("min_subgroup_size", caps.min_subgroup_size).member("max_subgroup_size", caps.max_subgroup_size);
     json.member("shared_bytes", caps.max_shared_bytes);
