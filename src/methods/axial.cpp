@@ -25,8 +25,6 @@
 #include "method.h"
 
 #include "../data/curves.h"
-#include "../passes/attend.h"
-#include "../passes/passes.h"
 
 #include <algorithm>
 
@@ -85,15 +83,7 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
     const KeySpans spans = blockSpans(
         order, order, [&](uint32_t i, uint32_t j) { return (i > j ? i - j : j - i) <= radius; });
 
-    Built built;
-    built.q_order = built.k_order = order;
-    built.list = staticSpans(b, spans);
-    built.max_density = double(spans.keptPairs(order.borders)) / (double(p.q_len) * p.k_len);
-
-    const Operand v = gatherTokens(b, operandV(p), order, "gather v");
-    const Operand k = gatherTokens(b, operandK(p), order, "gather k");
-    attend(b, {operandQ(p), k, v, built.q_order, built.list});
-    return built;
+    return attendSpans(b, spans, order, order);
 }
 
 // The definition, token by token, from (t, h, w) coordinates.

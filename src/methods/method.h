@@ -39,6 +39,10 @@ struct ReferenceInputs
     const float* k = nullptr; // [B, Hkv, Nk, D]
 };
 
+// The last step of a static method: K and V brought into the order of the keys (V first, see gatherTokens), and attention
+// over `spans`, whose rows are the blocks of `queries`. One head of spans serves all heads.
+Built attendSpans(PlanBuilder& builder, const KeySpans& spans, const TokenOrder& queries, const TokenOrder& keys);
+
 struct Method
 {
     const char* name;

@@ -27,9 +27,6 @@
 
 #include "method.h"
 
-#include "../passes/attend.h"
-#include "../passes/passes.h"
-
 #include <algorithm>
 
 namespace lacuna
@@ -205,15 +202,7 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
     spans.rows = queries.blocks();
 
     // 3. Attention over that list.
-    Built built;
-    built.q_order = queries;
-    built.k_order = keys;
-    built.list = staticSpans(b, spans);
-    built.max_density = double(spans.keptPairs(queries.borders)) / (double(p.q_len) * p.k_len);
-    const Operand v = gatherTokens(b, operandV(p), keys, "gather v");
-    const Operand k = gatherTokens(b, operandK(p), keys, "gather k");
-    attend(b, {operandQ(p), k, v, built.q_order, built.list});
-    return built;
+    return attendSpans(b, spans, queries, keys);
 }
 
 // The definition, token by token and axis by axis, as NATTEN's reference mask.

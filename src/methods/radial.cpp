@@ -28,9 +28,6 @@
 
 #include "method.h"
 
-#include "../passes/attend.h"
-#include "../passes/passes.h"
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -150,12 +147,7 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
     const KeySpans spans =
         blockSpans(order, order, [&](uint32_t i, uint32_t j) { return pattern.keeps(i, j); });
 
-    Built built;
-    built.q_order = built.k_order = order;
-    built.list = staticSpans(b, spans);
-    built.max_density = double(spans.keptPairs(order.borders)) / (double(p.q_len) * p.k_len);
-    attend(b, {operandQ(p), operandK(p), operandV(p), built.q_order, built.list});
-    return built;
+    return attendSpans(b, spans, order, order);
 }
 
 // The definition, token by token: the pattern of single tokens first, then its blocks.

@@ -27,8 +27,6 @@
 #include "method.h"
 
 #include "../data/bands.h"
-#include "../passes/attend.h"
-#include "../passes/passes.h"
 
 #include <algorithm>
 
@@ -179,16 +177,7 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
         appendHead(spans, p.grid, queries, keeps);
     }
 
-    Built built;
-    built.q_order = queries;
-    built.k_order = keys;
-    built.list = staticSpans(b, spans);
-    built.max_density = double(spans.keptPairs(queries.borders)) /
-                        (double(spans.heads) * p.q_len * p.k_len);
-    const Operand v = gatherTokens(b, operandV(p), keys, "gather v");
-    const Operand k = gatherTokens(b, operandK(p), keys, "gather k");
-    attend(b, {operandQ(p), k, v, built.q_order, built.list});
-    return built;
+    return attendSpans(b, spans, queries, keys);
 }
 
 // The definition, token by token, of frames 1 and later.

@@ -19,9 +19,6 @@
 
 #include "method.h"
 
-#include "../passes/attend.h"
-#include "../passes/passes.h"
-
 #include <algorithm>
 
 namespace lacuna
@@ -99,16 +96,7 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
     const TileOrder order = tileOrder(p.grid, options.size3(kTile));
     const KeySpans spans = windowSpans(p.grid, order, options.size3(kWindow));
 
-    Built built;
-    built.q_order = order;
-    built.k_order = order;
-    built.list = staticSpans(b, spans);
-    built.max_density = double(spans.keptPairs(order.borders)) / (double(p.q_len) * p.k_len);
-
-    const Operand v = gatherTokens(b, operandV(p), order, "gather v");
-    const Operand k = gatherTokens(b, operandK(p), order, "gather k");
-    attend(b, {operandQ(p), k, v, built.q_order, built.list});
-    return built;
+    return attendSpans(b, spans, order, order);
 }
 
 // The definition, token by token, from (t, h, w) coordinates.

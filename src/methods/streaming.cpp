@@ -25,9 +25,6 @@
 
 #include "method.h"
 
-#include "../passes/attend.h"
-#include "../passes/passes.h"
-
 #include <algorithm>
 
 namespace lacuna
@@ -88,13 +85,7 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
                    });
 
     // 3. Attention over that list.
-    Built built;
-    built.q_order = queries;
-    built.k_order = keys;
-    built.list = staticSpans(b, spans);
-    built.max_density = double(spans.keptPairs(queries.borders)) / (double(p.q_len) * p.k_len);
-    attend(b, {operandQ(p), operandK(p), operandV(p), built.q_order, built.list});
-    return built;
+    return attendSpans(b, spans, queries, keys);
 }
 
 // The definition, token by token.

@@ -26,8 +26,6 @@
 #include "method.h"
 
 #include "../data/bands.h"
-#include "../passes/attend.h"
-#include "../passes/passes.h"
 
 #include <algorithm>
 #include <cmath>
@@ -104,13 +102,7 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
         appendHead(spans, p.grid, order, keeps);
     }
 
-    Built built;
-    built.q_order = built.k_order = order;
-    built.list = staticSpans(b, spans);
-    built.max_density = double(spans.keptPairs(order.borders)) /
-                        (double(spans.heads) * p.q_len * p.k_len);
-    attend(b, {operandQ(p), operandK(p), operandV(p), built.q_order, built.list});
-    return built;
+    return attendSpans(b, spans, order, order);
 }
 
 // The definition, token by token: first the distance in the order that the head looks at.
