@@ -55,7 +55,8 @@ STAGES = (Stage("one frame", 42.5, 16, 1, 8.0, 0.15),
           Stage("four frames, edges", 24.0, 8, 4, 6.0, 0.20),
           Stage("full, edges", 15.0, 2, 16, 8.0, 0.25, 0.75),
           Stage("full, sparse", 22.0, 2, 16, 6.0, 0.25, 0.9))
-CONSTANT_PART, FIRST_HALF, SECOND_HALF = 47.6 / 162, 85 / 162, 140 / 162
+ENDS = (np.cumsum([s.share for s in STAGES]) / sum(s.share for s in STAGES)).tolist()
+CONSTANT_PART, FIRST_HALF, SECOND_HALF = 0.56 * ENDS[2], ENDS[2], ENDS[5]
 HELD_OUT_SEED = 990_000_000
 LEVELS = (0.3, 0.6, 0.85, 0.95, 0.99)
 
@@ -89,14 +90,13 @@ class Schedule:
     def __init__(self, args):
         self.args = args
         self.steps = [int(n) for n in args.steps.split(",")] if args.steps else None
-        self.ends = np.cumsum([s.share for s in STAGES]) / sum(s.share for s in STAGES)
         self.clock = 0.0
         self.recent = []
 
     def progress(self, step):
         if not self.steps:
             return float(self.clock) / (60 * self.args.minutes)
-        starts = [0.0, *self.ends]
+        starts = [0.0, *ENDS]
         for i, count in enumerate(self.steps):
             if step < count:
                 return float(starts[i] + (starts[i + 1] - starts[i]) * step / count)
@@ -104,7 +104,7 @@ class Schedule:
         return 1.0
 
     def stage(self, progress):
-        return STAGES[min(int(np.searchsorted(self.ends, progress, side="right")), len(STAGES) - 1)]
+        return STAGES[min(int(np.searchsorted(ENDS, progress, side="right")), len(STAGES) - 1)]
 
     def count(self, seconds):
         """A pause (a stopped process, a sleeping machine) counts as an ordinary step."""
