@@ -123,7 +123,9 @@ TEST_CASE("bench attend: checked, in turns with dense and with a peer, as JSON l
     writeFile(file("peer.sh"), "while read line; do case $line in\n"
                                "*shape*) echo '{\"description\": \"fixed\"}' ;;\n"
                                "*) echo '{\"ms\": 2.5}' ;;\nesac; done\n");
-    const Ran ran = run(small + "--format jsonl --peer 'other=sh " + file("peer.sh") + "' -o " + file("b.jsonl"));
+    const std::string peer = "=sh " + file("peer.sh") + "' ";
+    const Ran ran =
+        run(small + "--format jsonl --peer 'other" + peer + "--peer 'second" + peer + "-o " + file("b.jsonl"));
     INFO("stderr: ", ran.err);
     REQUIRE(ran.status == 0);
     CHECK(readFile(file("b.jsonl")) == ran.out);
@@ -131,7 +133,7 @@ TEST_CASE("bench attend: checked, in turns with dense and with a peer, as JSON l
     std::istringstream lines(ran.out);
     for (std::string line; std::getline(lines, line);)
         rows.push_back(Json::parse(line));
-    REQUIRE(rows.size() == 3);
+    REQUIRE(rows.size() == 4);
     CHECK(rows[0]["mask"] == "dense");
     CHECK(rows[0]["density"] == 1.0);
     CHECK(rows[1]["mask"] == "random blocks of 32");
@@ -146,12 +148,14 @@ TEST_CASE("bench attend: checked, in turns with dense and with a peer, as JSON l
     CHECK(rows[2]["tier"] == "other");
     CHECK(rows[2]["tile"] == "fixed");
     CHECK(rows[2]["ms"] == 2.5);
+    CHECK(rows[3]["tier"] == "second");
 
     CHECK(run(small + "--density 1").out.find("| 1x2x150x32 | dense |") != std::string::npos);
     checkRefused("bench attend --shape 1x1x64", "1x1x64");
     checkRefused("bench attend --density 1.5", "1.5");
     checkRefused(small + "--peer nameonly", "nameonly");
-    checkRefused(small + "--peer 'p=echo hi'", "'hi'");
+    checkRefused(small + "--peer 'p=echo hi'", "'hi'"); // it has ended before or after the question
+    checkRefused(small + "--peer 'p=exec <&-; echo hi; sleep 1'", "'hi'"); // surely not listening
     checkRefused(small + "--peer 'p=exit 3'", "expected one line of JSON");
 }
 

@@ -9,6 +9,7 @@
 
 #ifndef _WIN32
 #include <csignal>
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #endif
@@ -22,9 +23,14 @@ using Json = nlohmann::json;
 
 void Peer::start(const std::string& command)
 {
-    std::signal(SIGPIPE, SIG_IGN); // a peer that has died is an error of writing, below
+    std::signal(SIGPIPE, SIG_IGN); // a peer that has ended is dealt with in ask()
     int in[2] = {-1, -1}, out[2] = {-1, -1};
-    if (pipe(in) != 0 || pipe(out) != 0 || (process_ = fork()) < 0)
+    if (pipe(in) != 0 || pipe(out) != 0)
+        throw InputError(fmt::format("--peer '{}' could not be started", name_));
+    // Our ends stay ours: a second peer that held the first one's would keep it from ever ending.
+    for (const int end : {in[1], out[0]})
+        fcntl(end, F_SETFD, FD_CLOEXEC);
+    if ((process_ = fork()) < 0)
         throw InputError(fmt::format("--peer '{}' could not be started", name_));
     if (process_ == 0)
     {
@@ -86,11 +92,13 @@ std::optional<double> Peer::run()
 
 Json Peer::ask(const Json& question)
 {
-    std::string line = question.dump() + "\n";
-    const bool is_written =
-        std::fwrite(line.data(), 1, line.size(), to_) == line.size() && std::fflush(to_) == 0;
-    line.clear();
-    for (int c = 0; is_written && (c = std::fgetc(from_)) != EOF && c != '\n';)
+    // A peer that has already ended cannot be written to, but what it said before is still in its
+    // pipe and tells the user more than the failed write does.
+    const std::string sent = question.dump() + "\n";
+    std::fwrite(sent.data(), 1, sent.size(), to_);
+    std::fflush(to_);
+    std::string line;
+    for (int c; (c = std::fgetc(from_)) != EOF && c != '\n';)
         line.push_back(char(c));
     const Json answer = Json::parse(line, nullptr, false);
     if (!answer.is_object())
