@@ -2,6 +2,8 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 // ctest: label=vk timeout=400 app
+#include "run_tool.h"
+
 #include <lacuna/npy.h>
 #include <lacuna/output.h>
 #include <lacuna/safetensors.h>
@@ -14,12 +16,7 @@
 #include <filesystem>
 #include <sstream>
 
-#ifndef _WIN32
-#include <sys/wait.h>
-#else
-#define WEXITSTATUS(status) (status)
-#endif
-
+using namespace lacuna::test;
 using namespace lacuna::tool;
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
@@ -27,25 +24,11 @@ using Json = nlohmann::json;
 namespace
 {
 
-struct Ran
-{
-    int status = 0;
-    std::string out, err;
-};
-
 const fs::path kFolder = "test_tool_files";
 
 Ran run(const std::string& arguments)
 {
-    const std::string out = (kFolder / "stdout").string(), err = (kFolder / "stderr").string();
-    const std::string command = std::string("\"") + LACUNA_TOOL + "\" " + arguments + " >" + out + " 2>" + err;
-    Ran ran;
-    ran.status = WEXITSTATUS(std::system(command.c_str()));
-    ran.out = readFile(out);
-    ran.err = readFile(err);
-    fs::remove(out);
-    fs::remove(err);
-    return ran;
+    return runTool(kFolder, arguments);
 }
 
 std::string file(const char* name)
@@ -53,24 +36,9 @@ std::string file(const char* name)
     return (kFolder / name).string();
 }
 
-bool contains(const std::string& text, const std::string& part)
-{
-    return text.find(part) != std::string::npos;
-}
-
-// Refused: the status, one line that names `part`, nothing on stdout, and no new file.
 void checkRefused(const std::string& arguments, const std::string& part, int status = 2)
 {
-    const auto files = [] { return std::distance(fs::directory_iterator(kFolder), fs::directory_iterator()); };
-    const auto before = files();
-    const Ran ran = run(arguments);
-    INFO("lacuna ", arguments, "\nstderr: ", ran.err);
-    CHECK(ran.status == status);
-    CHECK(ran.err.starts_with("lacuna: "));
-    CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
-    CHECK(contains(ran.err, part));
-    CHECK(ran.out == "");
-    CHECK(files() == before);
+    checkToolRefuses(kFolder, arguments, part, status);
 }
 
 // q, k, v of two heads and 48 tokens, as .npy and as one .safetensors.

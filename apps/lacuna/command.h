@@ -63,6 +63,7 @@ void addDevices(CLI::App& app);
 void addSelftest(CLI::App& app);
 void addMethods(CLI::App& app);
 void addMask(CLI::App& app);
+void addViewMask(CLI::App& app);
 void addAttend(CLI::App& app);
 void addBench(CLI::App& app);
 void addGenerate(CLI::App& app); // apps/generate

@@ -51,6 +51,7 @@ int run(int argc, char** argv)
     addSelftest(app);
     addMethods(app);
     addMask(app);
+    addViewMask(app);
     addAttend(app);
     addBench(app);
     addGenerate(app);

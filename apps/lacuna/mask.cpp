@@ -1,12 +1,10 @@
 // mask.cpp - `lacuna mask`: which keys a method keeps, as an array and as a picture.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include "command.h"
 #include "npy.h"
 #include "output.h"
 #include "png.h"
-#include "registry.h"
-#include "tensors.h"
+#include "selection.h"
 
 #include <fmt/format.h>
 
@@ -20,113 +18,28 @@ namespace
 
 struct Flags
 {
-    DeviceFlags device;
-    MethodFlags method;
-    TensorFlags tensors;
-    uint32_t heads = 1;
-    uint32_t tokens = 0;
+    SelectionFlags selection;
     std::string level = "token";
     std::string output;
     std::string png;
 };
 
-// A mask [heads, rows, columns] of 0 and 1.
-struct Mask
-{
-    std::vector<uint8_t> kept;
-    uint64_t heads = 0, rows = 0, columns = 0;
-};
-
-// The shape from --q and --k, else from --grid or --tokens; static methods need no values.
-LacunaPlanDesc describe(Flags& flags, std::optional<Qkv>& qkv)
-{
-    LacunaPlanDesc desc = {};
-    flags.method.apply(desc);
-    if (flags.tensors.given())
-    {
-        qkv = loadQkv(flags.tensors, false);
-        qkv->describe(desc);
-        desc.dtype = qkv->q.dtype == Dtype::F32 ? LACUNA_DTYPE_F32 : LACUNA_DTYPE_F16;
-        return desc;
-    }
-    const std::string kind = registryRow(flags.method.method)["kind"];
-    if (kind == "given")
-        throw InputError(fmt::format(
-            "method '{}' takes its list from the program that calls it, there is none here",
-            flags.method.method));
-    if (kind == "dynamic")
-        throw InputError(
-            fmt::format("method '{}' decides by q and k: --q and --k (or --qkv) are missing",
-                        flags.method.method));
-    const LacunaVideoGrid& g = desc.grid;
-    const uint64_t tokens = flags.method.grid.empty() ? flags.tokens
-                                                      : uint64_t(g.frames) * g.height * g.width +
-                                                            g.text_before + g.text_after;
-    if (tokens == 0 || tokens > 0x7fffffff)
-        throw InputError(fmt::format(
-            "the number of tokens is {}, expected 1 .. 2147483647: give --grid, --tokens, "
-            "or --q and --k",
-            tokens));
-    desc.batch = 1;
-    desc.q_heads = flags.heads;
-    desc.q_len = desc.k_len = uint32_t(tokens);
-    desc.head_dim = 64; // of no consequence: nothing is attended to
-    desc.dtype = LACUNA_DTYPE_F16;
-    return desc;
-}
-
-host::Buffer upload(host::Device& device, const Tensor& tensor)
-{
-    const Array array = arrayOfFloats(tensor.values, tensor.shape, tensor.dtype);
-    host::Buffer buffer = device.createBuffer(array.bytes.size());
-    device.upload(buffer, array.bytes);
-    return buffer;
-}
-
-host::Attention::Kept select(host::Device& device, const LacunaPlanDesc& desc,
-                             const std::optional<Qkv>& qkv)
-{
-    const host::Attention attention(device, desc);
-    host::Buffer q, k;
-    if (qkv)
-    {
-        q = upload(device, qkv->q);
-        k = upload(device, qkv->k);
-    }
-    else
-    {
-        const uint64_t bytes = uint64_t(desc.q_heads) * desc.q_len * desc.head_dim * 2;
-        q = device.createBuffer(bytes);
-        k = device.createBuffer(bytes);
-    }
-    device.run([&](host::Commands& commands)
-               { attention.recordSelect(commands, q.memory(), k.memory()); });
-    return attention.kept();
-}
-
-Mask maskOf(const host::Attention::Kept& kept, const std::string& level)
-{
-    constexpr double kMaxBytes = 0x1p34;
-    const double bytes =
-        double(kept.heads) * double(kept.q_order.size()) * double(kept.k_order.size());
-    if (level == "token" && bytes > kMaxBytes)
-        throw InputError(
-            fmt::format("the mask of {} heads and {} x {} tokens has more than {} bytes: "
-                        "--level block is smaller",
-                        kept.heads, kept.q_order.size(), kept.k_order.size(), kMaxBytes));
-    if (level == "token")
-        return {kept.tokenMask(), kept.heads, kept.q_order.size(), kept.k_order.size()};
-    return {kept.blockMask(), kept.heads, kept.row_borders.size() - 1, kept.key_borders.size() - 1};
-}
-
 // White is kept; heads below each other with a grey line between. Small masks are magnified, large
-// ones averaged.
+// ones averaged, so that one head is at most kLargest pixels long and the picture kMaxPixels.
 std::vector<std::byte> draw(const Mask& mask)
 {
-    constexpr uint64_t kLargest = 2048, kSmallest = 512;
+    constexpr uint64_t kLargest = 2048, kSmallest = 512, kMaxPixels = 1 << 26;
     const uint64_t longest = std::max(mask.rows, mask.columns);
-    const uint64_t shrink = (longest + kLargest - 1) / kLargest;
-    const uint64_t grow = std::max<uint64_t>(1, kSmallest / longest);
+    const auto pixelsWhenShrunk = [&](uint64_t by)
+    {
+        return mask.heads * ((mask.rows + by - 1) / by + 1) * ((mask.columns + by - 1) / by);
+    };
+    uint64_t shrink = (longest + kLargest - 1) / kLargest;
+    while (shrink < longest && pixelsWhenShrunk(shrink) > kMaxPixels)
+        ++shrink;
+    uint64_t grow = std::max<uint64_t>(1, kSmallest / longest);
+    while (grow > 1 && pixelsWhenShrunk(shrink) * grow * grow > kMaxPixels)
+        --grow;
     const uint64_t height = (mask.rows + shrink - 1) / shrink * grow;
     const uint64_t width = (mask.columns + shrink - 1) / shrink * grow;
     std::vector<uint8_t> pixels(width * (mask.heads * (height + 1) - 1), 128);
@@ -147,16 +60,14 @@ std::vector<std::byte> draw(const Mask& mask)
 
 void run(Flags& flags)
 {
-    std::optional<Qkv> qkv;
-    const LacunaPlanDesc desc = describe(flags, qkv);
+    const Selection selection(flags.selection);
     OutputFile array_file(flags.output);
     std::optional<OutputFile> png_file;
     if (!flags.png.empty())
         png_file.emplace(flags.png);
 
-    host::Device device = flags.device.open();
-    const host::Attention::Kept kept = select(device, desc, qkv);
-    throwIfInterrupted();
+    host::Device device = flags.selection.device.open();
+    const host::Attention::Kept kept = selection.run(device);
     Mask mask = maskOf(kept, flags.level);
 
     if (png_file)
@@ -167,11 +78,11 @@ void run(Flags& flags)
     const auto bytes = std::as_bytes(std::span(mask.kept));
     array.bytes.assign(bytes.begin(), bytes.end());
     array_file.write(formatNpy(array));
-    flags.device.checkValidation(device);
+    flags.selection.device.checkValidation(device);
     array_file.commit();
     if (png_file)
         png_file->commit();
-    fmt::print("{} {} level {} density {:.4f}\n", flags.method.method, flags.level,
+    fmt::print("{} {} level {} density {:.4f}\n", flags.selection.method.method, flags.level,
                array.shapeText(), kept.density());
 }
 
@@ -182,12 +93,7 @@ void addMask(CLI::App& app)
     CLI::App* const command =
         app.add_subcommand("mask", "which keys a method keeps, as an array and as a picture");
     const auto flags = std::make_shared<Flags>();
-    flags->method.add(*command);
-    flags->tensors.add(*command, false);
-    command->add_option("--heads", flags->heads, "heads, when there is no --q")
-        ->check(CLI::PositiveNumber);
-    command->add_option("--tokens", flags->tokens,
-                        "tokens of a plain sequence, when there is no --grid and no --q");
+    flags->selection.add(*command);
     command
         ->add_option("--level", flags->level,
                      "token: [B*H, Nq, Nk] in your order; block: [B*H, Mq, Mk]")
@@ -196,7 +102,6 @@ void addMask(CLI::App& app)
         ->required()
         ->type_name("FILE");
     command->add_option("--png", flags->png, "a picture, white is kept")->type_name("FILE");
-    flags->device.add(*command);
     command->callback([flags] { run(*flags); });
 }
 

@@ -1,0 +1,112 @@
+// selection.cpp - what a method keeps: flags, a device, a list of spans, and the mask made of it.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "selection.h"
+
+#include "registry.h"
+
+#include <fmt/format.h>
+
+namespace lacuna::tool
+{
+namespace
+{
+
+host::Buffer upload(host::Device& device, const Tensor& tensor)
+{
+    const Array array = arrayOfFloats(tensor.values, tensor.shape, tensor.dtype);
+    host::Buffer buffer = device.createBuffer(array.bytes.size());
+    device.upload(buffer, array.bytes);
+    return buffer;
+}
+
+// Methods that cannot decide without values are refused here, by name.
+void needStatic(const std::string& method)
+{
+    const std::string kind = registryRow(method)["kind"];
+    if (kind == "given")
+        throw InputError(fmt::format(
+            "method '{}' takes its list from the program that calls it, there is none here",
+            method));
+    if (kind == "dynamic")
+        throw InputError(fmt::format(
+            "method '{}' decides by q and k: --q and --k (or --qkv) are missing", method));
+}
+
+} // namespace
+
+void SelectionFlags::add(CLI::App& command, bool with_tokens)
+{
+    method.add(command);
+    tensors.add(command, false);
+    command.add_option("--heads", heads, "heads, when there is no --q")->check(CLI::PositiveNumber);
+    if (with_tokens)
+        command.add_option("--tokens", tokens,
+                           "tokens of a plain sequence, when there is no --grid and no --q");
+    device.add(command);
+}
+
+Selection::Selection(SelectionFlags& flags)
+{
+    flags.method.apply(desc_);
+    if (flags.tensors.given())
+    {
+        qkv_ = loadQkv(flags.tensors, false);
+        qkv_->describe(desc_);
+        desc_.dtype = qkv_->q.dtype == Dtype::F32 ? LACUNA_DTYPE_F32 : LACUNA_DTYPE_F16;
+        return;
+    }
+    needStatic(flags.method.method);
+    const LacunaVideoGrid& g = desc_.grid;
+    const uint64_t tokens = flags.method.grid.empty() ? flags.tokens
+                                                      : uint64_t(g.frames) * g.height * g.width +
+                                                            g.text_before + g.text_after;
+    if (tokens == 0 || tokens > 0x7fffffff)
+        throw InputError(fmt::format(
+            "the number of tokens is {}, expected 1 .. 2147483647: give --grid, --tokens, "
+            "or --q and --k",
+            tokens));
+    desc_.batch = 1;
+    desc_.q_heads = flags.heads;
+    desc_.q_len = desc_.k_len = uint32_t(tokens);
+    desc_.head_dim = 64; // of no consequence: nothing is attended to
+    desc_.dtype = LACUNA_DTYPE_F16;
+}
+
+host::Attention::Kept Selection::run(host::Device& device) const
+{
+    const host::Attention attention(device, desc_);
+    host::Buffer q, k;
+    if (qkv_)
+    {
+        q = upload(device, qkv_->q);
+        k = upload(device, qkv_->k);
+    }
+    else
+    {
+        const uint64_t bytes = uint64_t(desc_.q_heads) * desc_.q_len * desc_.head_dim * 2;
+        q = device.createBuffer(bytes);
+        k = device.createBuffer(bytes);
+    }
+    device.run([&](host::Commands& commands)
+               { attention.recordSelect(commands, q.memory(), k.memory()); });
+    throwIfInterrupted();
+    return attention.kept();
+}
+
+Mask maskOf(const host::Attention::Kept& kept, const std::string& level)
+{
+    constexpr double kMaxBytes = 0x1p34;
+    const double bytes =
+        double(kept.heads) * double(kept.q_order.size()) * double(kept.k_order.size());
+    if (level == "token" && bytes > kMaxBytes)
+        throw InputError(
+            fmt::format("the mask of {} heads and {} x {} tokens has more than {} bytes: "
+                        "--level block is smaller",
+                        kept.heads, kept.q_order.size(), kept.k_order.size(), kMaxBytes));
+    if (level == "token")
+        return {kept.tokenMask(), kept.heads, kept.q_order.size(), kept.k_order.size()};
+    return {kept.blockMask(), kept.heads, kept.row_borders.size() - 1, kept.key_borders.size() - 1};
+}
+
+} // namespace lacuna::tool
