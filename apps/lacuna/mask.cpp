@@ -30,15 +30,16 @@ std::vector<std::byte> draw(const Mask& mask)
 {
     constexpr uint64_t kLargest = 2048, kSmallest = 512, kMaxPixels = 1 << 26;
     const uint64_t longest = std::max(mask.rows, mask.columns);
-    const auto pixelsWhenShrunk = [&](uint64_t by)
+    const auto pixelsOf = [&](uint64_t shrink, uint64_t grow)
     {
-        return mask.heads * ((mask.rows + by - 1) / by + 1) * ((mask.columns + by - 1) / by);
+        return mask.heads * ((mask.rows + shrink - 1) / shrink * grow + 1) *
+               ((mask.columns + shrink - 1) / shrink * grow);
     };
     uint64_t shrink = (longest + kLargest - 1) / kLargest;
-    while (shrink < longest && pixelsWhenShrunk(shrink) > kMaxPixels)
+    while (shrink < longest && pixelsOf(shrink, 1) > kMaxPixels)
         ++shrink;
     uint64_t grow = std::max<uint64_t>(1, kSmallest / longest);
-    while (grow > 1 && pixelsWhenShrunk(shrink) * grow * grow > kMaxPixels)
+    while (grow > 1 && pixelsOf(shrink, grow) > kMaxPixels)
         --grow;
     const uint64_t height = (mask.rows + shrink - 1) / shrink * grow;
     const uint64_t width = (mask.columns + shrink - 1) / shrink * grow;
