@@ -222,6 +222,7 @@ TEST_CASE("the page refers to nothing outside itself")
     CHECK(contains(page, "default-src 'none'"));
     CHECK_FALSE(contains(page, "@mask@"));
     CHECK_FALSE(contains(page, "@script@"));
+    CHECK(page.find("const mask =") < page.find("mask.grid")); // the decoder comes before its users
 }
 
 TEST_CASE("hostile texts stay texts")

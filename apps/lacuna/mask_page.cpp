@@ -29,9 +29,11 @@ namespace
 const uint8_t kPage[] = {
 #include "view_mask.html.inc"
 };
+const uint8_t kDataScript[] = {
+#include "view_mask_data.js.inc"
+};
 const uint8_t kScript[] = {
 #include "view_mask.js.inc"
-#include "view_mask_data.js.inc"
 };
 
 using Span = host::Attention::Span;
@@ -174,7 +176,8 @@ std::string formatAnySize(const host::Attention::Kept& kept, const LacunaVideoGr
         {"spans", packSpans(kept, text.level == "block")},
     };
     std::string page = textOf(kPage);
-    replaceMark(page, "@script@", textOf(kScript)); // before any text of the user's is in the page
+    // Before any text of the user's is in the page.
+    replaceMark(page, "@script@", textOf(kDataScript) + textOf(kScript));
     replaceMark(page, "@mask@", forScript(mask));
     return page;
 }
