@@ -15,6 +15,7 @@
 
 #extension GL_GOOGLE_include_directive : require
 #include "lib/memory.glsl"
+#include "lib/ordered_key.glsl"
 #include "shared/select.h"
 
 layout(local_size_x_id = 0) in;
@@ -25,16 +26,6 @@ layout(push_constant, std430) uniform Push { TopkPush push; };
 const uint kDigitBits = 4;
 shared uint bins[1 << kDigitBits];
 shared uint sums[kThreads];
-
-// Greater floats have greater keys; 0 is left for NaN.
-uint orderedKey(float score)
-{
-    const uint bits = floatBitsToUint(score);
-    const uint magnitude = bits & 0x7fffffffu;
-    if (magnitude > 0x7f800000u)
-        return 0;
-    return bits == magnitude || magnitude == 0 ? magnitude | 0x80000000u : ~bits;
-}
 
 struct Row
 {

@@ -23,6 +23,22 @@ struct TopkPush
     uint local_radius;
 };
 
+struct TopPPush
+{
+    uvec2 scores; // f32 [slices, rows, blocks]
+    uvec2 always; // u32 [rows, words]; null: none
+    uvec2 bits;   // u32 [slices, rows, words]
+    uint slices;  // B * Hq
+    uint rows;
+    uint row_begin, row_end;
+    uint blocks;
+    uint candidate_begin, candidate_end;
+    uint words; // ceil(blocks / 32)
+    uint keep;
+    float share;
+    float scale; // of the softmax
+};
+
 LACUNA_SHARED_END
 
 #endif

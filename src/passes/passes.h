@@ -51,6 +51,20 @@ struct TopkParams
 };
 Slot selectTopk(PlanBuilder& b, Slot scores, const TopkParams& params);
 
+// SELECT: bit J of row I is set for the candidates J of which fewer than `keep` are better, or whose
+// better ones hold at most `share` of the mass of the row's softmax; for blocks that `always` names;
+// and for text, as above.
+struct TopPParams
+{
+    uint32_t rows = 0, blocks = 0;
+    uint32_t row_begin = 0, row_end = 0;
+    uint32_t candidate_begin = 0, candidate_end = 0;
+    uint32_t keep = 0;
+    double share = 0;
+    std::vector<uint32_t> always; // bit map [rows, ceil(blocks / 32)] for all heads; empty: none
+};
+Slot selectTopP(PlanBuilder& b, Slot scores, const TopPParams& params);
+
 // LIST: the list of a bit map, touching blocks merged; `max_blocks` bounds the blocks of one row.
 List spansFromBits(PlanBuilder& b, Slot bits, uint32_t rows, const TokenOrder& k_order, uint32_t max_blocks);
 

@@ -1,4 +1,4 @@
-// select.cpp - SELECT: the best-scoring blocks of every row as a bit map.
+// select.cpp - SELECT: the best-scoring blocks of every row as a bit map, by number or by mass.
 //
 // SPDX-License-Identifier: Apache-2.0
 
@@ -43,6 +43,34 @@ Slot selectTopk(PlanBuilder& b, Slot scores, const TopkParams& params)
         .read(offsetof(TopkPush, scores), scores)
         .read(offsetof(TopkPush, own), b.constants(own))
         .write(offsetof(TopkPush, bits), bits)
+        .spec({kThreads})
+        .push(push)
+        .groups(push.rows, std::min(push.slices, b.caps().max_groups[1]));
+    return bits;
+}
+
+Slot selectTopP(PlanBuilder& b, Slot scores, const TopPParams& params)
+{
+    TopPPush push = {};
+    push.slices = b.problem().heads();
+    push.rows = params.rows;
+    push.row_begin = params.row_begin;
+    push.row_end = params.row_end;
+    push.blocks = params.blocks;
+    push.candidate_begin = params.candidate_begin;
+    push.candidate_end = params.candidate_end;
+    push.words = (params.blocks + 31) / 32;
+    push.keep = params.keep;
+    push.share = float(params.share);
+    push.scale = float(b.problem().scale);
+    const Slot bits =
+        b.workspace(uint64_t(push.slices) * push.rows * push.words * sizeof(uint32_t));
+    const Slot always = params.always.empty() ? Slot() : b.constants(params.always);
+
+    b.pass(Shader::top_p, "top mass")
+        .read(offsetof(TopPPush, scores), scores)
+        .read(offsetof(TopPPush, always), always)
+        .write(offsetof(TopPPush, bits), bits)
         .spec({kThreads})
         .push(push)
         .groups(push.rows, std::min(push.slices, b.caps().max_groups[1]));
