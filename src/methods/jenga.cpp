@@ -230,12 +230,19 @@ std::vector<uint32_t> importantBlocks(const std::vector<double>& scores, double 
                   : scores[j] == highest ? 1
                                          : std::exp(scores[j] - highest);
     const double total = std::accumulate(mass.begin(), mass.end(), 0.0);
-    double held = 0;
-    size_t need = 0;
-    for (; need < ranked.size() && (need < least || held <= top_p * total); ++need)
-        held += mass[ranked[need]];
-    ranked.resize(need);
-    return ranked;
+    std::vector<uint32_t> important;
+    for (size_t rank = 0; rank < ranked.size(); ++rank)
+    {
+        // In the order of the blocks, so that the rounded sums of more masses are never smaller.
+        double held = 0;
+        for (uint32_t j = 0; j < mass.size(); ++j)
+            held += before(j, ranked[rank]) || (!before(ranked[rank], j) && j < ranked[rank])
+                        ? mass[j]
+                        : 0;
+        if (rank < least || held <= top_p * total)
+            important.push_back(ranked[rank]);
+    }
+    return important;
 }
 
 // [blocks, blocks] of one head.
