@@ -35,6 +35,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 namespace lacuna
 {
@@ -229,25 +230,20 @@ std::vector<uint32_t> importantBlocks(const std::vector<double>& scores, double 
         mass[j] = std::isnan(scores[j])  ? 0
                   : scores[j] == highest ? 1
                                          : std::exp(scores[j] - highest);
-    const double total = std::accumulate(mass.begin(), mass.end(), 0.0);
-    std::vector<uint32_t> important;
-    for (size_t rank = 0; rank < ranked.size(); ++rank)
-    {
-        // In the order of the blocks, so that the rounded sums of more masses are never smaller.
-        double held = 0;
-        for (uint32_t j = 0; j < mass.size(); ++j)
-            held += before(j, ranked[rank]) || (!before(ranked[rank], j) && j < ranked[rank])
-                        ? mass[j]
-                        : 0;
-        if (rank < least || held <= top_p * total)
-            important.push_back(ranked[rank]);
-    }
-    return important;
+    double total = 0; // in the order of `held`, so that a share of 1 keeps everything
+    for (const uint32_t j : ranked)
+        total += mass[j];
+    double held = 0;
+    size_t need = 0;
+    for (; need < ranked.size() && (need < least || held <= top_p * total); ++need)
+        held += mass[ranked[need]];
+    ranked.resize(need);
+    return ranked;
 }
 
-// [blocks, blocks] of one head.
+// [blocks, blocks] of one head; only the rows of the blocks `wanted` are complete.
 std::vector<uint8_t> keptBlocks(const Problem& p, const Options& options, const Blocks& blocks,
-                                const float* q, const float* k)
+                                const std::set<uint32_t>& wanted, const float* q, const float* k)
 {
     const uint32_t dim = p.head_dim, text = p.grid.text_before;
     const auto q_means = blockMeans(blocks, q + size_t(text) * dim, dim);
@@ -255,7 +251,7 @@ std::vector<uint8_t> keptBlocks(const Problem& p, const Options& options, const 
     const double least = std::floor(options.number(kKeepRatio) * blocks.count);
 
     std::vector<uint8_t> kept = joined(p.grid.size, blocks, options.integer(kFirstFrame) == 1);
-    for (uint32_t i = 0; i < blocks.count; ++i)
+    for (const uint32_t i : wanted)
     {
         std::vector<double> scores(blocks.count);
         for (uint32_t j = 0; j < blocks.count; ++j)
@@ -275,11 +271,16 @@ void reference(const Problem& p, const Options& options, const ReferenceInputs& 
 {
     const Blocks blocks = blocksOf(p, options);
     const uint32_t tokens = uint32_t(p.grid.size.volume());
+    std::set<uint32_t> wanted;
+    for (uint32_t i = 0; i < query_count; ++i)
+        if (const uint32_t query = first_query + i - p.grid.text_before; query < tokens)
+            wanted.insert(blocks.of_token[query]);
     for (uint32_t slice = 0; slice < p.heads(); ++slice)
     {
         const uint64_t kv_slice = slice / p.q_heads * p.kv_heads + p.keyHead(slice % p.q_heads);
         const auto kept =
-            keptBlocks(p, options, blocks, inputs.q + uint64_t(slice) * p.q_len * p.head_dim,
+            keptBlocks(p, options, blocks, wanted,
+                       inputs.q + uint64_t(slice) * p.q_len * p.head_dim,
                        inputs.k + kv_slice * p.k_len * p.head_dim);
         for (uint32_t i = 0; i < query_count; ++i)
             for (uint32_t k = 0; k < p.k_len; ++k)
