@@ -16,9 +16,8 @@
 //          on, blocks with tokens of frame 0 keep each other. Text queries keep every key, text
 //          keys are kept by every query.
 // Paper    arXiv 2505.16864. The authors order the tokens once for the whole network, with
-// `gilbert`
-//          for HunyuanVideo and `sliced_gilbert` with first_frame for Wan; keep_ratio is 1 minus
-//          their drop rate. Their means count the padding of the last block, and their Wan code
+//          `gilbert` for HunyuanVideo and `sliced_gilbert` with first_frame for Wan; keep_ratio is
+//          1 minus their drop rate. Their means count the padding of the last block, and their Wan code
 //          takes the first 1 / 21 of the blocks for frame 0; here blocks have just their tokens,
 //          and frame 0 is frame 0. Lower resolutions at the start, with a bias on text, are the
 //          sampler's business and not built.
