@@ -1,7 +1,9 @@
-// test_gpus.cpp - what `./dev gpus` calls worse: a spill, a lost matrix instruction, 10 % growth, and nothing less.
+// test_gpus.cpp - `./dev gpus`: each driver's figures under their names, and what counts as worse: a spill, a lost
+// matrix instruction, 10 % growth, and nothing less.
 //
 // SPDX-License-Identifier: Apache-2.0
 // ctest: label=cpu timeout=60 app
+#include <gpus/figures.h>
 #include <gpus/report.h>
 
 #include <doctest/doctest.h>
@@ -101,4 +103,62 @@ TEST_CASE("writing one target keeps the others")
     other["target"] = "navi21";
     const Json both = toCommit({measured()}, toCommit({other}, Json()));
     CHECK(compare({measured(), other}, both).empty());
+}
+
+TEST_CASE("AMD's figures, by RADV's names")
+{
+    const Figures f = parseFigures({{"VGPRs", 120},
+                                    {"SGPRs", 108},
+                                    {"Spilled VGPRs", 2},
+                                    {"Spilled SGPRs", 3},
+                                    {"Scratch size", 1024},
+                                    {"LDS size", 45568},
+                                    {"Instructions", 1097},
+                                    {"Subgroups per SIMD", 10}},
+                                   "BB0:\n"
+                                   "\tv_wmma_f32_16x16x16_f16 v[1:8], v[9:16], v[17:24], v[1:8] ; cc404001 1c062309\n"
+                                   "\ts_endpgm ; bfb00000\n");
+    CHECK(f.registers == 120);
+    CHECK(f.spills == 5); // of both kinds
+    CHECK(f.scratch_bytes == 1024);
+    CHECK(f.shared_bytes == 45568);
+    CHECK(f.instructions == 1097);
+    CHECK(f.occupancy == 10);
+    CHECK(f.matrix_instructions == 1);
+    CHECK(f.statistics.at("SGPRs") == 108);
+}
+
+TEST_CASE("Intel's figures, by ANV's names")
+{
+    const Figures f = parseFigures(
+        {{"Instruction Count", 2560},
+         {"SEND Count", 530},
+         {"Loop Count", 9},
+         {"Cycle Count", 5990644},
+         {"Spill Count", 64},
+         {"Fill Count", 40},
+         {"Scratch Memory Size", 2048},
+         {"Max dispatch width", 16},
+         {"Max live registers", 193},
+         {"Workgroup Memory Size", 27264}},
+        "send(1)         g36UD           g1UD            nullUD          0x6210d500\n"
+        "dpas.8x8(16)    g36<1>F         g12<1,1,0>F     g4<1,1,0>HF     g105<1,1,0>HF { align1 WE_all 1H $4 };\n"
+        "dpas.8x8(16)    g12<1>F         g20<1,1,0>F     g4<1,1,0>HF     g105<1,1,0>HF { align1 WE_all 1H $14 };\n");
+    CHECK(f.registers == 193);
+    CHECK(f.spills == 64); // a fill belongs to its spill
+    CHECK(f.scratch_bytes == 2048);
+    CHECK(f.shared_bytes == 27264);
+    CHECK(f.instructions == 2560);
+    CHECK_FALSE(f.occupancy.has_value());
+    CHECK(f.matrix_instructions == 2);
+}
+
+TEST_CASE("a driver without text, or with no known name, leaves the figures out")
+{
+    const Figures none = parseFigures({{"Code size", 41200}}, "");
+    CHECK_FALSE(none.registers.has_value());
+    CHECK_FALSE(none.spills.has_value());
+    CHECK_FALSE(none.matrix_instructions.has_value());
+    CHECK(parseFigures({}, "mov(8) g1<1>UD 0x0UD").matrix_instructions == 0);
+    CHECK(parseFigures({}, "// label_dpas:\nx_v_wmma_y").matrix_instructions == 0); // inside other words
 }

@@ -1,133 +1,65 @@
-// figures.cpp - reads VK_KHR_pipeline_executable_properties, and counts matrix instructions in the text.
+// figures.cpp - finds the figures under each driver's names, and counts matrix instructions in its text.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "figures.h"
 
-#include "functions.h"
-
 #include <algorithm>
 #include <initializer_list>
-#include <string_view>
-#include <vector>
 
 namespace lacuna::gpus
 {
 namespace
 {
 
-uint64_t valueOf(const VkPipelineExecutableStatisticKHR& statistic)
+// AMD: v_wmma; Intel: dpas; NVIDIA: hmma and imma. One a line in every driver's text, as a word's beginning.
+bool hasMatrixInstruction(std::string_view line)
 {
-    switch (statistic.format)
+    for (const std::string_view name : {"v_wmma", "dpas", "hmma", "imma", "HMMA", "IMMA"})
     {
-    case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_BOOL32_KHR:
-        return statistic.value.b32;
-    case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_INT64_KHR:
-        return uint64_t(std::max<int64_t>(statistic.value.i64, 0));
-    case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR:
-        return uint64_t(std::max(statistic.value.f64, 0.0));
-    default:
-        return statistic.value.u64;
+        const size_t at = line.find(name);
+        if (at != std::string_view::npos && (at == 0 || line[at - 1] == ' ' || line[at - 1] == '\t'))
+            return true;
     }
+    return false;
 }
 
-std::map<std::string, uint64_t> readStatistics(VkDevice device, const VkPipelineExecutableInfoKHR& which)
-{
-    static const auto query = deviceFunction<PFN_vkGetPipelineExecutableStatisticsKHR>(
-        device, "vkGetPipelineExecutableStatisticsKHR");
-    uint32_t count = 0;
-    check(query(device, &which, &count, nullptr), "vkGetPipelineExecutableStatisticsKHR");
-    VkPipelineExecutableStatisticKHR empty = {};
-    empty.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR;
-    std::vector<VkPipelineExecutableStatisticKHR> list(count, empty);
-    check(query(device, &which, &count, list.data()), "vkGetPipelineExecutableStatisticsKHR");
-    std::map<std::string, uint64_t> statistics;
-    for (const auto& statistic : list)
-        statistics[statistic.name] = valueOf(statistic);
-    return statistics;
-}
-
-// The last text that the compiler made: its instructions. Empty where it gives none.
-std::string readText(VkDevice device, const VkPipelineExecutableInfoKHR& which)
-{
-    static const auto query = deviceFunction<PFN_vkGetPipelineExecutableInternalRepresentationsKHR>(
-        device, "vkGetPipelineExecutableInternalRepresentationsKHR");
-    uint32_t count = 0;
-    check(query(device, &which, &count, nullptr), "vkGetPipelineExecutableInternalRepresentationsKHR");
-    VkPipelineExecutableInternalRepresentationKHR empty = {};
-    empty.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INTERNAL_REPRESENTATION_KHR;
-    std::vector<VkPipelineExecutableInternalRepresentationKHR> list(count, empty);
-    check(query(device, &which, &count, list.data()), "vkGetPipelineExecutableInternalRepresentationsKHR");
-    std::vector<std::string> texts(count);
-    for (uint32_t i = 0; i < count; ++i)
-    {
-        texts[i].resize(list[i].dataSize);
-        list[i].pData = texts[i].data();
-    }
-    check(query(device, &which, &count, list.data()), "vkGetPipelineExecutableInternalRepresentationsKHR");
-    for (uint32_t i = count; i-- > 0;)
-        if (list[i].isText && texts[i].size() > 1)
-            return texts[i];
-    return {};
-}
-
-// AMD: v_wmma; Intel: dpas; NVIDIA: hmma and imma. One a line in every driver's text.
 uint64_t countMatrixInstructions(std::string_view text)
 {
     uint64_t count = 0;
     while (!text.empty())
     {
         const std::string_view line = text.substr(0, text.find('\n'));
-        for (const std::string_view name : {"v_wmma", "dpas", "hmma", "imma", "HMMA", "IMMA"})
-            if (line.find(name) != std::string_view::npos)
-            {
-                ++count;
-                break;
-            }
+        count += hasMatrixInstruction(line);
         text.remove_prefix(std::min(line.size() + 1, text.size()));
     }
     return count;
 }
 
 // The sum of those of the names that the driver knows; empty where it knows none.
-std::optional<uint64_t> sumOf(const Figures& figures, std::initializer_list<const char*> names)
+std::optional<uint64_t> sumOf(const std::map<std::string, uint64_t>& statistics,
+                              std::initializer_list<const char*> names)
 {
     std::optional<uint64_t> sum;
     for (const char* name : names)
-        if (const auto found = figures.statistics.find(name); found != figures.statistics.end())
+        if (const auto found = statistics.find(name); found != statistics.end())
             sum = sum.value_or(0) + found->second;
     return sum;
 }
 
 } // namespace
 
-Figures readFigures(VkDevice device, VkPipeline pipeline)
+Figures parseFigures(const std::map<std::string, uint64_t>& statistics, std::string_view text)
 {
-    static const auto query = deviceFunction<PFN_vkGetPipelineExecutablePropertiesKHR>(
-        device, "vkGetPipelineExecutablePropertiesKHR");
-    const VkPipelineInfoKHR info = {VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR, nullptr, pipeline};
-    uint32_t count = 0;
-    check(query(device, &info, &count, nullptr), "vkGetPipelineExecutablePropertiesKHR");
-    VkPipelineExecutablePropertiesKHR empty = {};
-    empty.sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR;
-    std::vector<VkPipelineExecutablePropertiesKHR> programs(count, empty);
-    check(query(device, &info, &count, programs.data()), "vkGetPipelineExecutablePropertiesKHR");
-    if (programs.empty())
-        return {};
-    const auto widest = std::max_element(programs.begin(), programs.end(), [](const auto& a, const auto& b)
-                                         { return a.subgroupSize < b.subgroupSize; });
-    const VkPipelineExecutableInfoKHR which = {VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR, nullptr, pipeline,
-                                               uint32_t(widest - programs.begin())};
-
     // The names of RADV, ANV and NVK, in this order.
     Figures figures;
-    figures.statistics = readStatistics(device, which);
-    figures.registers = sumOf(figures, {"VGPRs", "Max live registers", "Number of GPRs"});
-    figures.spills = sumOf(figures, {"Spilled VGPRs", "Spilled SGPRs", "Spill Count", "Spills to memory"});
-    figures.scratch_bytes = sumOf(figures, {"Scratch size", "Scratch Memory Size", "SLM size"});
-    figures.shared_bytes = sumOf(figures, {"LDS size", "Workgroup Memory Size", "Shared memory size"});
-    figures.instructions = sumOf(figures, {"Instructions", "Instruction Count", "Instruction count"});
-    figures.occupancy = sumOf(figures, {"Subgroups per SIMD", "Max warps/SM"});
-    if (const std::string text = readText(device, which); !text.empty())
+    figures.statistics = statistics;
+    figures.registers = sumOf(statistics, {"VGPRs", "Max live registers", "Number of GPRs"});
+    figures.spills = sumOf(statistics, {"Spilled VGPRs", "Spilled SGPRs", "Spill Count", "Spills to memory"});
+    figures.scratch_bytes = sumOf(statistics, {"Scratch size", "Scratch Memory Size", "SLM size"});
+    figures.shared_bytes = sumOf(statistics, {"LDS size", "Workgroup Memory Size", "Shared memory size"});
+    figures.instructions = sumOf(statistics, {"Instructions", "Instruction Count", "Instruction count"});
+    figures.occupancy = sumOf(statistics, {"Subgroups per SIMD", "Max warps/SM"});
+    if (!text.empty())
         figures.matrix_instructions = countMatrixInstructions(text);
     return figures;
 }

@@ -1,14 +1,13 @@
-// figures.h - what a driver's compiler says about one pipeline, in the same words for every driver.
+// figures.h - what a driver's compiler says about one program, in the same words for every driver.
 //
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-
-#include <vulkan/vulkan.h>
 
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace lacuna::gpus
 {
@@ -25,8 +24,8 @@ struct Figures
     std::map<std::string, uint64_t> statistics;  // all of them, by the driver's own names
 };
 
-// `pipeline` was made with CAPTURE_STATISTICS and CAPTURE_INTERNAL_REPRESENTATIONS. Where the driver made several
-// programs (one a subgroup size) the widest counts, which is the one it prefers.
-Figures readFigures(VkDevice device, VkPipeline pipeline);
+// `statistics`: by the names of RADV, ANV or NVK. `text`: the instructions as the driver writes them, empty where it
+// writes none.
+Figures parseFigures(const std::map<std::string, uint64_t>& statistics, std::string_view text);
 
 } // namespace lacuna::gpus

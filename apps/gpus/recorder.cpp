@@ -4,6 +4,7 @@
 #include "recorder.h"
 
 #include "assume.h"
+#include "executable.h"
 #include "functions.h"
 
 #include <chrono>

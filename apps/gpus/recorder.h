@@ -8,6 +8,8 @@
 
 #include "figures.h"
 
+#include <vulkan/vulkan.h>
+
 #include <string>
 #include <vector>
 
