@@ -153,6 +153,32 @@ TEST_CASE("Intel's figures, by ANV's names")
     CHECK(f.matrix_instructions == 2);
 }
 
+TEST_CASE("NVIDIA's figures, by NVK's names")
+{
+    const Figures f = parseFigures({{"Instruction count", 2575},
+                                    {"Static cycle count", 228552},
+                                    {"Max warps/SM", 12},
+                                    {"Number of GPRs", 160},
+                                    {"SLM size", 152},
+                                    {"Spills to memory", 76},
+                                    {"Fills from memory", 80},
+                                    {"Spills to reg", 4},
+                                    {"Fills from reg", 4},
+                                    {"Code size", 41200}},
+                                   "block.u 0 L1 [] -> {\n"
+                                   "      r0..4     = hmma.m16n8k16.f32 r4..8 r8..10 r0..4     // delay=2\n"
+                                   "      r0..4     = imma.m16n8k32.s8 r4..8 r8..10 r0..4      // delay=2\n"
+                                   "                  exit\n"
+                                   "} -> []\n");
+    CHECK(f.registers == 160);
+    CHECK(f.spills == 76); // a move to another kind of register is none
+    CHECK(f.scratch_bytes == 152);
+    CHECK_FALSE(f.shared_bytes.has_value());
+    CHECK(f.instructions == 2575);
+    CHECK(f.occupancy == 12);
+    CHECK(f.matrix_instructions == 2);
+}
+
 TEST_CASE("a driver without text, or with no known name, leaves the figures out")
 {
     const Figures none = parseFigures({{"Code size", 41200}}, "");

@@ -126,8 +126,11 @@ void fillCaps(const Properties& p, const Enabled& enabled, Caps& caps)
     caps.subgroup_size = p.vulkan11.subgroupSize;
     caps.min_subgroup_size = p.vulkan13.minSubgroupSize;
     caps.max_subgroup_size = p.vulkan13.maxSubgroupSize;
+    // A driver that has one size only need not take a request for it: Mesa's NVK takes none.
+    const bool takes_request = p.vulkan13.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT;
+    caps.has_one_subgroup_size = caps.min_subgroup_size == caps.max_subgroup_size;
     caps.can_pin_subgroup_size = enabled.subgroup_size_control && enabled.full_subgroups &&
-                                 (p.vulkan13.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT);
+                                 (takes_request || caps.has_one_subgroup_size);
     const VkSubgroupFeatureFlags ops = p.vulkan11.subgroupSupportedOperations;
     caps.has_subgroup_shuffle = ops & VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     caps.has_subgroup_arithmetic = ops & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
@@ -226,9 +229,13 @@ void readMatrices(const InstanceFunctions& vk, VkPhysicalDevice device, const En
         caps.matrix_refusal = "the application did not enable vulkanMemoryModel, which matrices need";
     else if (!enabled.f16_storage || !enabled.f16_arithmetic)
         caps.matrix_refusal = "fp16 matrices need storageBuffer16BitAccess and shaderFloat16, which are not enabled";
-    else if (!caps.can_pin_subgroup_size)
+    else if (!enabled.subgroup_size_control || !enabled.full_subgroups)
         caps.matrix_refusal = "the subgroup size cannot be pinned: subgroupSizeControl and computeFullSubgroups "
                               "are not enabled";
+    else if (!caps.can_pin_subgroup_size)
+        caps.matrix_refusal = "the subgroup size cannot be pinned: the driver has sizes from " +
+                              std::to_string(caps.min_subgroup_size) + " to " +
+                              std::to_string(caps.max_subgroup_size) + " and lets no compute shader require one";
     else
         caps.matrix_refusal = matrixFault(p);
     if (!caps.matrix_refusal.empty())

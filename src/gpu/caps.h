@@ -29,7 +29,9 @@ struct Caps
 
     uint32_t subgroup_size = 0; // the device's default
     uint32_t min_subgroup_size = 0, max_subgroup_size = 0;
-    bool can_pin_subgroup_size = false; // subgroupSizeControl + computeFullSubgroups enabled
+    bool has_one_subgroup_size = false; // minimum and maximum are the same
+    // subgroupSizeControl and computeFullSubgroups are enabled, and a size can be required or is the only one.
+    bool can_pin_subgroup_size = false;
     bool has_subgroup_shuffle = false, has_subgroup_arithmetic = false;
     uint32_t max_shared_bytes = 0;
     uint32_t max_threads = 0;   // per workgroup

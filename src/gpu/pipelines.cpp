@@ -94,7 +94,7 @@ LacunaResult Pipelines::create(const PipelineKey& key, Pipeline& made, std::stri
     info.stage.pSpecializationInfo = &specialization;
     if (key.subgroup_size && caps_.can_pin_subgroup_size)
     {
-        info.stage.pNext = &subgroup;
+        info.stage.pNext = caps_.has_one_subgroup_size ? nullptr : &subgroup;
         info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
     }
     result = vk_.vkCreateComputePipelines(device_, cache_, 1, &info, nullptr, &made.handle);

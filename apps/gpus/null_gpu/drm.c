@@ -19,11 +19,15 @@
 // The rest of the shared object is hidden: it stands before all others of the process.
 #define LACUNA_REPLACES __attribute__((visibility("default")))
 
-// The cards as they are sold: Arc A770, Arc B580, Arc 140V of Lunar Lake.
+// The cards as they are sold: Arc A770, Arc B580, Arc 140V of Lunar Lake; GeForce RTX 2080 Ti and 3090.
 static const NullGpu kGpus[] = {
     {"dg2", "i915", {1, 6, 0}, 0x8086, 0x56a0, 8, 16ull << 30, answerAsI915, .xe_cores = 32, .eus_per_xe_core = 16},
     {"bmg", "i915", {1, 6, 0}, 0x8086, 0xe20b, 0, 12ull << 30, answerAsI915, .xe_cores = 20, .eus_per_xe_core = 8},
     {"lnl", "i915", {1, 6, 0}, 0x8086, 0x64a0, 4, 0, answerAsI915, .xe_cores = 8, .eus_per_xe_core = 8},
+    {"turing", "nouveau", {1, 4, 0}, 0x10de, 0x1e07, 0xa1, 11ull << 30, answerAsNouveau, .chip = "TU102",
+     .chipset = 0x162, .gpcs = 6, .tpcs = 34, .classes = {0xc5b5, 0x902d, 0xc597, 0xa140, 0xc5c0}},
+    {"ampere", "nouveau", {1, 4, 0}, 0x10de, 0x2204, 0xa1, 24ull << 30, answerAsNouveau, .chip = "GA102",
+     .chipset = 0x172, .gpcs = 7, .tpcs = 41, .classes = {0xc6b5, 0x902d, 0xc797, 0xa140, 0xc7c0}},
 };
 
 static const NullGpu* gpu;
@@ -165,6 +169,37 @@ static int answerVersion(struct drm_version* version)
     return 0;
 }
 
+// The furthest point of each timeline. More are never asked for: a queue has two.
+static atomic_uint_fast64_t points[256];
+
+void reachPoint(uint32_t syncobj, uint64_t point)
+{
+    if (syncobj < sizeof points / sizeof points[0] && point > points[syncobj])
+        points[syncobj] = point;
+}
+
+static int answerPoints(const struct drm_syncobj_timeline_array* asked)
+{
+    const uint32_t* handles = (const uint32_t*)(uintptr_t)asked->handles;
+    uint64_t* to = (uint64_t*)(uintptr_t)asked->points;
+    for (uint32_t i = 0; i < asked->count_handles; ++i)
+    {
+        if (handles[i] >= sizeof points / sizeof points[0])
+            return EINVAL;
+        to[i] = points[handles[i]];
+    }
+    return 0;
+}
+
+static int signalPoints(const struct drm_syncobj_timeline_array* asked)
+{
+    const uint32_t* handles = (const uint32_t*)(uintptr_t)asked->handles;
+    const uint64_t* from = (const uint64_t*)(uintptr_t)asked->points;
+    for (uint32_t i = 0; i < asked->count_handles; ++i)
+        reachPoint(handles[i], from[i]);
+    return 0;
+}
+
 static int answerCommon(unsigned long request, void* argument)
 {
     static atomic_uint syncobj = 1;
@@ -181,11 +216,14 @@ static int answerCommon(unsigned long request, void* argument)
     case DRM_IOCTL_SYNCOBJ_CREATE:
         ((struct drm_syncobj_create*)argument)->handle = atomic_fetch_add(&syncobj, 1);
         return 0;
+    case DRM_IOCTL_SYNCOBJ_QUERY:
+        return answerPoints(argument);
+    case DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL:
+        return signalPoints(argument);
     case DRM_IOCTL_GEM_CLOSE:
     case DRM_IOCTL_SYNCOBJ_DESTROY:
     case DRM_IOCTL_SYNCOBJ_RESET:
     case DRM_IOCTL_SYNCOBJ_SIGNAL:
-    case DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL:
     case DRM_IOCTL_SYNCOBJ_WAIT:
     case DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT:
         return 0; // all work is done when it is submitted

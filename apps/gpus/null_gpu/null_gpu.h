@@ -7,7 +7,7 @@
 // submitted counts as done, and nothing is ever computed.
 //
 //   driver ── drmGetDevices2 ──►  drm.c      one PCI device, its node is a file in memory
-//          ── ioctl ───────────►  drm.c  ──► i915.c: what the kernel's driver of that vendor would answer
+//          ── ioctl ───────────►  drm.c  ──► i915.c, nouveau.c: what the kernel's driver of that vendor would answer
 //          ── mmap ────────────►  the kernel: buffers are ranges of that file
 #pragma once
 
@@ -27,11 +27,20 @@ struct NullGpu
 
     // Intel
     unsigned xe_cores, eus_per_xe_core;
+    // NVIDIA
+    const char* chip;
+    uint16_t chipset; // the number of the chip
+    unsigned gpcs, tpcs;
+    int32_t classes[5]; // of the engines: copy, 2D, 3D, inline to memory, compute
 };
 
 int answerAsI915(const NullGpu* gpu, unsigned command, void* argument);
+int answerAsNouveau(const NullGpu* gpu, unsigned command, void* argument);
 
 // A range of the file that no other buffer has. Returns its handle, 0 when the file is full.
 uint32_t newBuffer(uint64_t size_bytes);
 // Where in the file it starts, to be given to mmap.
 uint64_t bufferOffset(uint32_t handle);
+
+// The work that a timeline waits for was submitted, so it is done.
+void reachPoint(uint32_t syncobj, uint64_t point);
