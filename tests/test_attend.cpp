@@ -2,38 +2,18 @@
 // shapes. ctest: label=vk timeout=600
 //
 // SPDX-License-Identifier: Apache-2.0
-//
-// The bound is what rounding costs: a model of the same precision on the CPU makes an error, and
-// the kernel may make twice that. Lists come through the method `key_spans`, so nothing but ATTEND
-// runs.
-#include "harness.h"
+#include "harness_attend.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <limits>
 
 using namespace lacuna;
 using namespace lacuna::test;
-using Span = host::Attention::Span;
 
 namespace
 {
 
-// A tier with its tuning.
-struct Kernel
-{
-    LacunaTier tier;
-    std::vector<LacunaOption> tuning;
-
-    std::string text() const
-    {
-        std::string text = tier == LACUNA_TIER_SCALAR ? "scalar" : "coopmat";
-        for (const LacunaOption& option : tuning)
-            text += std::string("/") + option.name + "=" + option.value;
-        return text;
-    }
-};
+constexpr uint32_t kBlock = 24; // queries of one list row: no tile size divides it
 
 const Kernel kScalar = {LACUNA_TIER_SCALAR, {}};
 const Kernel kCoopmat = {LACUNA_TIER_COOPMAT, {}};
@@ -53,231 +33,6 @@ std::vector<Kernel> kernels()
     };
 }
 
-struct Shape
-{
-    uint32_t batch = 1, q_heads = 2, kv_heads = 1, q_len = 65, k_len = 65, head_dim = 64;
-    LacunaDtype dtype = LACUNA_DTYPE_F16;
-    LacunaDtype out_dtype = LACUNA_DTYPE_F16;
-};
-
-Case makeCase(const Kernel& kernel, const Shape& s, const std::string& method = "dense")
-{
-    Case c;
-    c.method = method;
-    c.desc.batch = s.batch;
-    c.desc.q_heads = s.q_heads;
-    c.desc.kv_heads = s.kv_heads;
-    c.desc.q_len = s.q_len;
-    c.desc.k_len = s.k_len;
-    c.desc.head_dim = s.head_dim;
-    c.desc.dtype = s.dtype;
-    c.desc.out_dtype = s.out_dtype;
-    c.desc.tier = kernel.tier;
-    c.desc.tuning = kernel.tuning.data();
-    c.desc.tuning_count = uint32_t(kernel.tuning.size());
-    return c;
-}
-
-// False, and counted, where the device cannot run the kernel: the plan says why.
-bool canRun(const Kernel& kernel, const Case& c)
-{
-    try
-    {
-        std::vector<LacunaOption> storage;
-        const host::Attention attention(device(), c.description(storage));
-        return true;
-    }
-    catch (const Error& error)
-    {
-        if (error.result() != LACUNA_ERROR_UNSUPPORTED)
-            throw;
-        skip(kernel.text() + " " + c.id(), error.what());
-        return false;
-    }
-}
-
-float half(float value)
-{
-    return host::fromHalf(host::toHalf(value));
-}
-
-struct Row
-{
-    std::vector<double> out;
-    double lse = 0;
-    double largest_logit = 0;
-};
-
-// One query as the kernel computes it, in the kernel's precision and a plain order of sums.
-Row modelRow(const Problem& p, const Inputs& in, const uint8_t* mask, uint32_t head, uint32_t query,
-             bool is_matrix)
-{
-    const uint32_t batch = head / p.q_heads, d = p.head_dim;
-    const size_t key_base = size_t(batch * p.kv_heads + p.keyHead(head % p.q_heads)) * p.k_len * d;
-    const float* q = &in.q[(size_t(head) * p.q_len + query) * d];
-    const auto operand = [&](float value)
-    {
-        return is_matrix ? half(value) : value;
-    };
-    std::vector<uint32_t> keys;
-    std::vector<float> logits;
-    float row_max = -1e30f;
-    for (uint32_t key = 0; key < p.k_len; ++key)
-        if (!mask || mask[key])
-        {
-            float sum = 0;
-            for (uint32_t i = 0; i < d; ++i)
-                sum += operand(q[i]) * operand(in.k[key_base + size_t(key) * d + i]);
-            keys.push_back(key);
-            logits.push_back(sum * float(p.scale * std::log2(std::exp(1.0))));
-            row_max = std::max(row_max, logits.back());
-        }
-
-    std::vector<float> out(d);
-    float sum = 0;
-    Row row;
-    for (size_t n = 0; n < keys.size(); ++n)
-    {
-        const float weight = std::exp2(logits[n] - row_max);
-        sum += weight;
-        for (uint32_t i = 0; i < d; ++i)
-            out[i] += operand(weight) * operand(in.v[key_base + size_t(keys[n]) * d + i]);
-        row.largest_logit = std::max(row.largest_logit, double(std::abs(logits[n])));
-    }
-    for (uint32_t i = 0; i < d; ++i)
-    {
-        const float value = keys.empty() ? 0 : out[i] / sum;
-        row.out.push_back(p.out_dtype == LACUNA_DTYPE_F16 ? half(value) : value);
-    }
-    row.lse = keys.empty() ? -std::numeric_limits<double>::infinity()
-                           : std::log(2.0) * (row_max + std::log2(sum));
-    return row;
-}
-
-void checkRounding(const Case& c, const Inputs& in, const std::vector<uint8_t>& mask,
-                   const Output& output)
-{
-    const Problem p = c.request().problem;
-    std::vector<double> out(output.out.size()), lse(output.lse.size());
-    attendReference(p, in.q.data(), in.k.data(), in.v.data(), 0, p.q_len,
-                    mask.empty() ? nullptr : mask.data(), out.data(), lse.data());
-
-    double error = 0, model_error = 0, lse_error = 0, model_lse_error = 0, v_max = 0, logit_max = 0;
-    for (float v : in.v)
-        v_max = std::max(v_max, double(std::abs(v))); // NaN compares false
-    for (uint32_t row = 0; row < lse.size(); ++row)
-    {
-        const uint8_t* kept = mask.empty() ? nullptr : &mask[size_t(row) * p.k_len];
-        const Row model =
-            modelRow(p, in, kept, row / p.q_len, row % p.q_len, c.desc.tier == LACUNA_TIER_COOPMAT);
-        const auto difference = [](double a, double b)
-        {
-            return a == b              ? 0
-                   : std::isnan(a - b) ? std::numeric_limits<double>::infinity()
-                                       : std::abs(a - b);
-        };
-        for (uint32_t i = 0; i < p.head_dim; ++i)
-        {
-            const size_t at = size_t(row) * p.head_dim + i;
-            error = std::max(error, difference(output.out[at], out[at]));
-            model_error = std::max(model_error, difference(model.out[i], out[at]));
-        }
-        lse_error = std::max(lse_error, difference(output.lse[row], lse[row]));
-        model_lse_error = std::max(model_lse_error, difference(model.lse, lse[row]));
-        logit_max = std::max(logit_max, model.largest_logit);
-    }
-
-    // Another order of sums, and exp2 with an error of a few ulps: a logit of size x is off by x
-    // ulps.
-    const double order = 0x1p-21 + 0x1p-22 * logit_max;
-    INFO("error ", error, ", of the model ", model_error, ", of LSE ", lse_error);
-    CHECK(error <= 2 * model_error + order * v_max);
-    CHECK(lse_error <= std::max(1e-5, 2 * model_lse_error + order));
-}
-
-void runTwice(const Kernel& kernel, const Case& c, const Inputs& in,
-              const std::vector<uint8_t>& mask, const GivenList& list = {})
-{
-    const std::string id = kernel.text() + " " + c.id();
-    INFO(id);
-    const Output output = runOnDevice(c, in, list);
-    const Output again = runOnDevice(c, in, list);
-    checkRounding(c, in, mask, output);
-    CHECK(std::memcmp(output.out.data(), again.out.data(), output.out.size() * sizeof(float)) == 0);
-    CHECK(std::memcmp(output.lse.data(), again.lse.data(), output.lse.size() * sizeof(float)) == 0);
-}
-
-// Rows of every hostile kind; the last keys are in no row.
-constexpr uint32_t kBlock = 24; // queries of one row: no tile size divides it
-constexpr uint32_t kUnusedKeys = 9;
-
-std::vector<Span> hostileRow(Rng& rng, uint32_t kind, uint32_t keys)
-{
-    switch (kind % 6)
-    {
-    case 0:
-        return {};
-    case 1:
-        return {{uint32_t(rng.below(int(keys))), 0}};
-    case 2:
-        return {{0, keys}};
-    case 3: // every second key
-    {
-        std::vector<Span> row;
-        for (uint32_t key = 1; key < keys; key += 2)
-            row.push_back({key, key + 1});
-        return row;
-    }
-    case 4:
-        return {{0, 1}, {keys - 1, keys}};
-    default: // ragged, begins anywhere
-    {
-        std::vector<Span> row;
-        for (uint32_t key = uint32_t(rng.below(9)); key < keys;)
-        {
-            const uint32_t end = std::min(keys, key + 1 + uint32_t(rng.below(80)));
-            row.push_back({key, end});
-            key = end + 1 + uint32_t(rng.below(30));
-        }
-        return row;
-    }
-    }
-}
-
-GivenList hostileList(const Problem& p)
-{
-    Rng rng(7);
-    GivenList list;
-    const uint32_t rows = (p.q_len + kBlock - 1) / kBlock;
-    for (uint32_t i = 0; i < p.heads() * rows; ++i)
-    {
-        std::vector<Span> row = hostileRow(rng, i + i / rows, p.k_len - kUnusedKeys);
-        if (row.size() == 1 && row[0].end == 0)
-            row[0].end = row[0].begin + 1;
-        list.push_back(row);
-    }
-    return list;
-}
-
-std::vector<uint8_t> tokenMask(const Problem& p, const GivenList& list)
-{
-    const uint32_t rows = (p.q_len + kBlock - 1) / kBlock;
-    std::vector<uint8_t> mask(size_t(p.heads()) * p.q_len * p.k_len);
-    for (uint32_t head = 0; head < p.heads(); ++head)
-        for (uint32_t query = 0; query < p.q_len; ++query)
-            for (const Span& span : list[head * rows + query / kBlock])
-                std::fill_n(&mask[(size_t(head) * p.q_len + query) * p.k_len + span.begin],
-                            span.end - span.begin, 1);
-    return mask;
-}
-
-// The layout of most models, with a hole behind every token.
-LacunaStrides tokenMajor(uint32_t heads, uint32_t tokens, uint32_t head_dim)
-{
-    const uint64_t token = uint64_t(heads) * head_dim + 8;
-    return {token * tokens, head_dim, token};
-}
-
 } // namespace
 
 TEST_CASE("attend: hostile lists")
@@ -295,18 +50,11 @@ TEST_CASE("attend: hostile lists")
             continue;
 
         const Problem p = c.request().problem;
-        const GivenList list = hostileList(p);
-        const std::vector<uint8_t> mask = tokenMask(p, list);
+        const GivenList list = hostileList(p, kBlock);
+        const std::vector<uint8_t> mask = tokenMask(p, list, kBlock);
         Inputs in = normalInputs(c, 1);
-        const auto unused = [&](std::vector<float>& tensor)
-        {
-            for (uint32_t head = 0; head < p.batch * p.kv_heads; ++head)
-                std::fill_n(tensor.begin() +
-                                ptrdiff_t((size_t(head + 1) * p.k_len - kUnusedKeys) * p.head_dim),
-                            kUnusedKeys * p.head_dim, std::numeric_limits<float>::quiet_NaN());
-        };
-        unused(in.k);
-        unused(in.v);
+        spoilUnused(p, in.k);
+        spoilUnused(p, in.v);
         runTwice(kernel, c, in, mask, list);
 
         INFO("logits with an amplitude of 60");

@@ -118,6 +118,8 @@ TEST_CASE("bench attend: checked, in turns with dense and with a peer, as JSON l
     CHECK(rows[2]["ms"] == 2.5);
     CHECK(rows[3]["tier"] == "second");
 
+    const std::string skewed = run(small + "--skew --format jsonl").out;
+    CHECK(skewed.find("random blocks of 32, one row keeps all") != std::string::npos);
     CHECK(run(small + "--density 1").out.find("| 1x2x150x32 | dense |") != std::string::npos);
     checkRefused("bench attend --shape 1x1x64", "1x1x64");
     checkRefused("bench attend --density 1.5", "1.5");

@@ -37,6 +37,7 @@ struct Flags
     uint32_t repeat = 9;
     uint64_t seed = 1;
     double reference_budget = 2e8;
+    bool skew = false;
     std::string precision = "f16", format = "md", output;
 };
 
@@ -51,9 +52,22 @@ struct Case
     Json report;
 };
 
-// `keep` of the key blocks of each row and head, drawn at random; adjacent ones are one span.
+// Blocks that row `row` keeps of `rows`, on average `keep`. Skewed: the one in the middle keeps all
+// `blocks`, the others share the rest.
+uint32_t keptBlocks(uint32_t row, uint32_t rows, uint32_t blocks, uint32_t keep, bool is_skewed)
+{
+    if (!is_skewed || rows == 1)
+        return keep;
+    const uint32_t middle = rows / 2, others = rows - 1;
+    if (row == middle)
+        return blocks;
+    const uint64_t rest = uint64_t(keep) * rows - blocks, i = row - (row > middle);
+    return uint32_t(rest * (i + 1) / others - rest * i / others);
+}
+
+// Key blocks of each row and head, drawn at random; adjacent ones are one span.
 host::Attention::Kept randomList(const LacunaPlanDesc& desc, uint32_t block, double density,
-                                 uint64_t seed)
+                                 bool is_skewed, uint64_t seed)
 {
     const auto borders = [&](uint32_t tokens)
     {
@@ -78,11 +92,13 @@ host::Attention::Kept randomList(const LacunaPlanDesc& desc, uint32_t block, dou
     list.k_order = identity(desc.k_len);
 
     const uint32_t blocks = uint32_t(list.key_borders.size() - 1);
-    const uint32_t keep = std::max(1u, uint32_t(density * blocks + 0.5));
+    const uint32_t average = std::max(1u, uint32_t(density * blocks + 0.5));
+    const uint32_t rows = uint32_t(list.row_borders.size() - 1);
     std::mt19937_64 random(seed);
     std::vector<uint32_t> drawn(blocks);
-    for (uint64_t row = 0; row < list.heads * (list.row_borders.size() - 1); ++row)
+    for (uint64_t row = 0; row < uint64_t(list.heads) * rows; ++row)
     {
+        const uint32_t keep = keptBlocks(uint32_t(row % rows), rows, blocks, average, is_skewed);
         for (uint32_t i = 0; i < blocks; ++i)
             drawn[i] = i;
         for (uint32_t i = 0; i < keep; ++i)
@@ -104,7 +120,7 @@ host::Attention::Kept randomList(const LacunaPlanDesc& desc, uint32_t block, dou
 }
 
 Case makeCase(host::Device& device, const Flags& flags, LacunaPlanDesc desc, const Qkv& qkv,
-              const std::string& tier, double density)
+              const std::string& tier, double density, bool is_skewed)
 {
     const std::string block = std::to_string(flags.block);
     const LacunaOption option = {"block", block.c_str()};
@@ -123,7 +139,7 @@ Case makeCase(host::Device& device, const Flags& flags, LacunaPlanDesc desc, con
         desc.options = &option;
         desc.option_count = 1;
         made.measurement = std::make_unique<Measurement>(
-            device, desc, qkv, randomList(desc, flags.block, density, flags.seed));
+            device, desc, qkv, randomList(desc, flags.block, density, is_skewed, flags.seed));
     }
 
     const Measurement& m = *made.measurement;
@@ -133,7 +149,8 @@ Case makeCase(host::Device& device, const Flags& flags, LacunaPlanDesc desc, con
         measureAccuracy(desc, qkv, m.kept(), m.out(), m.lse(), flags.reference_budget);
     made.report = {{"tier", explain["tier"]},
                    {"tile", explain["tile"]},
-                   {"mask", density == 1 ? "dense" : "random blocks of " + block},
+                   {"mask", (density == 1 ? "dense" : "random blocks of " + block) +
+                                (is_skewed ? ", one row keeps all" : "")},
                    {"density", m.kept().density()},
                    {"error_max", accuracy.kernel.max},
                    {"error_rel_l1", accuracy.kernel.relative_l1},
@@ -257,10 +274,11 @@ std::vector<Json> benchShape(host::Device& device, const Flags& flags, const std
     std::vector<Case> cases;
     for (const std::string& tier : flags.tiers)
     {
-        cases.push_back(makeCase(device, flags, desc, qkv, tier, 1));
+        cases.push_back(makeCase(device, flags, desc, qkv, tier, 1, false));
         for (const double density : flags.densities)
-            if (density < 1)
-                cases.push_back(makeCase(device, flags, desc, qkv, tier, density));
+            for (const bool is_skewed : {false, true})
+                if (density < 1 && is_skewed <= flags.skew)
+                    cases.push_back(makeCase(device, flags, desc, qkv, tier, density, is_skewed));
     }
     for (const std::string& peer : flags.peers)
         cases.push_back(makePeer(flags, peer, desc));
@@ -319,6 +337,9 @@ void addAttendBench(CLI::App& bench)
         ->delimiter(',')
         ->check(CLI::Range(0.0, 1.0))
         ->capture_default_str();
+    command->add_flag("--skew", flags->skew,
+                      "each density a second time, one row of each head keeping all its blocks and "
+                      "the others sharing the rest");
     command->add_option("--block", flags->block, "tokens of a block of the random masks")
         ->check(CLI::Range(1, 65536))
         ->capture_default_str();

@@ -6,7 +6,7 @@
 // in     as AttendPush; fp32 operands are rounded to fp16 here
 // out    result fp16 or fp32, lse fp32
 //
-// grid   (items, Hq, B)
+// grid   flat, one workgroup per item and per head that shares the items
 // spec   0 kThreads       workgroup size
 //        1 kSubgroupSize  pinned, subgroups are full
 //        2 kHeadDim       D
@@ -19,6 +19,7 @@
 //       10 kPad           16-byte words behind each row in shared memory
 //       11 kHalfIn        fp16 Q, K and V
 //       12 kHalfResult    fp16 result
+//       13 kHasParts      some items are parts of a split row
 // shared tile.glsl; sharedBytes() in attend_coopmat.cpp counts it
 //
 //            D                       one K or V tile at a time
@@ -110,11 +111,11 @@ void weighTiles()
     }
 }
 
-// 4. O through shared memory, tile by tile, to the caller's rows.
+// 4. O through shared memory, tile by tile, to the caller's rows or to the partial result.
 void storeTiles(AttendParams params, AttendItem item)
 {
-    const uvec2 base =
-        headOf(push.result, params.out_batch, params.out_head, gl_WorkGroupID.y, kHalfResult);
+    const uvec2 base = resultOf(params, item, kHalfResult);
+    const uvec2 partial = partialOf(item, kRows, kHeadDim);
     const uint scratch = gl_SubgroupID * kM * kN;
     [[unroll]] for (uint m = 0; m < kTilesM; ++m)
     {
@@ -127,13 +128,16 @@ void storeTiles(AttendParams params, AttendItem item)
             {
                 const uint row = (strip() * kTilesM + m) * kM + i / (kN / 4);
                 const uint quad = (n * kSlices + slice()) * (kN / 4) + i % (kN / 4);
+                const uint at = scratch + i * 4;
+                const vec4 values =
+                    shrink[row] * vec4(score[at], score[at + 1], score[at + 2], score[at + 3]);
                 if (item.begin + row < item.end && quad < kHeadDim / 4)
                 {
-                    const uint at = scratch + i * 4;
-                    const vec4 values =
-                        vec4(score[at], score[at + 1], score[at + 2], score[at + 3]);
-                    storeQuad(base, tokenAt(item.begin + row) * params.out_token * 2 + quad,
-                              shrink[row] * values, kHalfResult);
+                    if (item.slot == kNone)
+                        storeQuad(base, tokenAt(item.begin + row) * params.out_token * 2 + quad,
+                                  values, kHalfResult);
+                    else
+                        Vec4Array(partial).at[row * (kHeadDim + kPartialExtra) / 4 + quad] = values;
                 }
             }
             barrier();
@@ -144,10 +148,11 @@ void storeTiles(AttendParams params, AttendItem item)
 void main()
 {
     const AttendParams params = ParamsView(push.params).value;
-    const AttendItem item = ItemArray(push.items).at[gl_WorkGroupID.x];
-    const uint key_head = gl_WorkGroupID.y / params.kv_group;
-    const uvec2 keys = headOf(push.k, params.k_batch, params.k_head, key_head, kHalfIn);
-    const uvec2 values = headOf(push.v, params.v_batch, params.v_head, key_head, kHalfIn);
+    const AttendItem item = takeItem(params, kHasParts);
+    const uvec2 keys = keysOf(params, item, kHalfIn);
+    const uvec2 values = valuesOf(params, item, kHalfIn);
+    if (item.begin == item.end)
+        return;
 
     stageQueries(params, item);
     for (uint i = 0; i < kTilesM * kTilesN; ++i)
@@ -158,13 +163,12 @@ void main()
         row_sum[pass] = 0;
     }
 
-    const uvec2 range = spanRange(params, item.row);
-    if (range.y > 0)
+    if (item.count > 0)
     {
-        uint i = range.x;
+        uint i = item.first;
         do
         {
-            const uvec2 span = Uvec2Array(push.spans).at[i];
+            const uvec2 span = keysOfSpan(item, i, kHasParts);
             uint key = span.x;
             do
             {
@@ -183,7 +187,7 @@ void main()
                 key += kKeys;
             } while (key < span.y);
             ++i;
-        } while (i < range.x + range.y);
+        } while (i < item.first + item.count);
     }
     barrier(); // shrink has been read
     finishRows(params, item);

@@ -6,7 +6,7 @@
 // in     as AttendPush; K and V [B, Hkv, Nk, D] in fp16, or in fp32 after widen.comp
 // out    result fp16 or fp32, lse fp32
 //
-// grid   (items, Hq, B)
+// grid   flat, one workgroup per item and per head that shares the items
 // spec   0 kThreads     workgroup size
 //        1 kHeadDim     D
 //        2 kSplit       lanes that share one query; 1 without LACUNA_SUBGROUP; divides D / 4
@@ -15,6 +15,7 @@
 //        5 kHalfQ       fp16 Q
 //        6 kHalfKeys    fp16 K and V
 //        7 kHalfResult  fp16 result
+//        8 kHasParts    some items are parts of a split row
 //
 // Loops over the list test at their end: see memory.glsl.
 
@@ -33,6 +34,7 @@ layout(constant_id = 4) const uint kKeys = 8;
 layout(constant_id = 5) const bool kHalfQ = true;
 layout(constant_id = 6) const bool kHalfKeys = true;
 layout(constant_id = 7) const bool kHalfResult = true;
+layout(constant_id = 8) const bool kHasParts = true;
 
 const uint kQuads = kHeadDim / 4 / kSplit; // of one lane: kSplit * i + part
 const uint kLanes = kThreads / kSplit;     // queries side by side
@@ -46,7 +48,7 @@ float s[kRows * kKeys]; // logits, then weights, of one step
 // 1. Queries, scaled once.
 void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
 {
-    const uvec2 base = headOf(push.q, params.q_batch, params.q_head, gl_WorkGroupID.y, kHalfQ);
+    const uvec2 base = queriesOf(params, item, kHalfQ);
     [[unroll]] for (uint r = 0; r < kRows; ++r)
     {
         const uint token = tokenAt(min(item.begin + r * kLanes + lane, item.end - 1));
@@ -133,23 +135,28 @@ void weighStep(uvec2 values, uint stride_bytes, uint key, uint end, uint part)
     }
 }
 
-// 4. O and LSE, in the caller's order.
+// 4. O and LSE in the caller's order; a part leaves O as it is, for merge.comp.
 void storeRows(AttendParams params, AttendItem item, uint lane, uint part)
 {
-    const uvec2 base =
-        headOf(push.result, params.out_batch, params.out_head, gl_WorkGroupID.y, kHalfResult);
+    const bool is_part = item.slot != kNone;
+    const uvec2 base = is_part ? partialOf(item, kLanes * kRows, kHeadDim)
+                               : resultOf(params, item, kHalfResult);
     [[unroll]] for (uint r = 0; r < kRows; ++r)
     {
-        const uint position = item.begin + r * kLanes + lane;
-        if (position < item.end)
+        const uint row = r * kLanes + lane;
+        if (item.begin + row < item.end)
         {
-            const uint token = tokenAt(position);
-            const float inverse = row_sum[r] > 0 ? 1 / row_sum[r] : 0;
+            const uint token = tokenAt(item.begin + row);
+            const uint at =
+                is_part ? row * (kHeadDim + kPartialExtra) / 4 : token * params.out_token * 2;
+            const float factor = is_part ? 1 : row_sum[r] > 0 ? 1 / row_sum[r] : 0;
             [[unroll]] for (uint i = 0; i < kQuads; ++i)
-                storeQuad(base, token * params.out_token * 2 + i * kSplit + part,
-                          inverse * o[r * kQuads + i], kHalfResult);
-            if (part == 0 && !isNull(push.lse))
-                storeLse(params, token, row_max[r], row_sum[r]);
+                storeQuad(base, at + i * kSplit + part, factor * o[r * kQuads + i],
+                          kHalfResult && !is_part);
+            if (part == 0 && is_part)
+                storePartialSum(base, row, kHeadDim, row_max[r], row_sum[r]);
+            else if (part == 0 && !isNull(push.lse))
+                storeLse(params, item, token, row_max[r], row_sum[r]);
         }
     }
 }
@@ -157,21 +164,21 @@ void storeRows(AttendParams params, AttendItem item, uint lane, uint part)
 void main()
 {
     const AttendParams params = ParamsView(push.params).value;
-    const AttendItem item = ItemArray(push.items).at[gl_WorkGroupID.x];
+    const AttendItem item = takeItem(params, kHasParts);
     const uint lane = laneIndex() / kSplit;
     const uint part = laneIndex() % kSplit;
-    const uint key_head = gl_WorkGroupID.y / params.kv_group;
-    const uvec2 keys = headOf(push.k, params.k_batch, params.k_head, key_head, kHalfKeys);
-    const uvec2 values = headOf(push.v, params.v_batch, params.v_head, key_head, kHalfKeys);
+    const uvec2 keys = keysOf(params, item, kHalfKeys);
+    const uvec2 values = valuesOf(params, item, kHalfKeys);
+    if (item.begin == item.end)
+        return;
 
     loadQueries(params, item, lane, part);
-    const uvec2 range = spanRange(params, item.row);
-    if (range.y > 0)
+    if (item.count > 0)
     {
-        uint i = range.x;
+        uint i = item.first;
         do
         {
-            const uvec2 span = Uvec2Array(push.spans).at[i];
+            const uvec2 span = keysOfSpan(item, i, kHasParts);
             uint key = span.x;
             do
             {
@@ -180,7 +187,7 @@ void main()
                 key += kKeys;
             } while (key < span.y);
             ++i;
-        } while (i < range.x + range.y);
+        } while (i < item.first + item.count);
     }
     storeRows(params, item, lane, part);
 }

@@ -1,5 +1,5 @@
-// task.glsl - what every ATTEND kernel starts from: its inputs, rows of 4-channel quads, and the
-// places of its results.
+// task.glsl - what every ATTEND kernel starts from: its work item, its inputs, rows of 4-channel
+// quads, and the places of its results.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -8,6 +8,7 @@
 #ifndef LACUNA_ATTEND_TASK_GLSL
 #define LACUNA_ATTEND_TASK_GLSL
 
+#include "lib/flat_group.glsl"
 #include "lib/memory.glsl"
 #include "shared/attend.h"
 
@@ -29,16 +30,66 @@ const float kLowest = -1e30; // a first maximum that is finite: -inf minus -inf 
 const float kLn2 = 0.693147180559945309;
 const float kNegativeInfinity = -1.0 / 0.0;
 
+// The item of this workgroup: `head` is the query's in all batches, `count` spans from `first` on.
+// Without parts, no item has a slot.
+AttendItem takeItem(AttendParams params, bool has_parts)
+{
+    const uint group = push.first_group + flatGroup();
+    AttendItem item = ItemArray(push.items).at[group % push.item_count];
+    const uint share = group / push.item_count;
+    item.head += share;
+    if (!has_parts)
+        item.slot = kNone;
+    else if (item.slot != kNone)
+        item.slot += share * params.slots;
+    if (item.count == kNone)
+    {
+        const uint row = item.head * params.head_stride + item.first;
+        const uvec2 range = Uvec2Array(push.ranges).at[row];
+        item.first = range.x;
+        item.count = range.y;
+    }
+    return item;
+}
+
+// The keys of a span that belong to the item.
+uvec2 keysOfSpan(AttendItem item, uint index, bool has_parts)
+{
+    const uvec2 span = Uvec2Array(push.spans).at[index];
+    return has_parts ? uvec2(max(span.x, item.low), min(span.y, item.high)) : span;
+}
+
 uint unitBytes(bool is_half)
 {
     return is_half ? 16 : 32;
 }
 
 // Where one head of one batch begins.
-uvec2 headOf(uvec2 tensor, uint batch_stride, uint head_stride, uint head, bool is_half)
+uvec2 headOf(uvec2 tensor, uint batch, uint batch_stride, uint head, uint head_stride, bool is_half)
 {
-    return advance(tensor, gl_WorkGroupID.z * batch_stride + head * head_stride,
-                   unitBytes(is_half));
+    return advance(tensor, batch * batch_stride + head * head_stride, unitBytes(is_half));
+}
+
+// The same for Q, K, V and the output of an item.
+uvec2 queriesOf(AttendParams params, AttendItem item, bool is_half)
+{
+    return headOf(push.q, item.head / params.q_heads, params.q_batch, item.head % params.q_heads,
+                  params.q_head, is_half);
+}
+uvec2 keysOf(AttendParams params, AttendItem item, bool is_half)
+{
+    return headOf(push.k, item.head / params.q_heads, params.k_batch,
+                  item.head % params.q_heads / params.kv_group, params.k_head, is_half);
+}
+uvec2 valuesOf(AttendParams params, AttendItem item, bool is_half)
+{
+    return headOf(push.v, item.head / params.q_heads, params.v_batch,
+                  item.head % params.q_heads / params.kv_group, params.v_head, is_half);
+}
+uvec2 resultOf(AttendParams params, AttendItem item, bool is_half)
+{
+    return headOf(push.result, item.head / params.q_heads, params.out_batch,
+                  item.head % params.q_heads, params.out_head, is_half);
 }
 
 vec4 loadQuad(uvec2 base, uint index, bool is_half)
@@ -60,19 +111,24 @@ uint tokenAt(uint position)
     return isNull(push.order) ? position : UintArray(push.order).at[position];
 }
 
-// {first, count} of the list row.
-uvec2 spanRange(AttendParams params, uint list_row)
+// The partial result of an item: rows of head_dim + kPartialExtra numbers.
+uvec2 partialOf(AttendItem item, uint tile_rows, uint head_dim)
 {
-    const uint head = gl_WorkGroupID.z * params.q_heads + gl_WorkGroupID.y;
-    return Uvec2Array(push.ranges).at[head * params.head_stride + list_row];
+    return advance(push.partials, item.slot, tile_rows * (head_dim + kPartialExtra) * 4);
+}
+
+// Maximum (base 2) and sum of a row, behind its O.
+void storePartialSum(uvec2 partial, uint row, uint head_dim, float row_max, float row_sum)
+{
+    const uint at = (row + 1) * ((head_dim + kPartialExtra) / 4) - 1;
+    Vec4Array(partial).at[at] = vec4(row_max, row_sum, 0, 0);
 }
 
 // LSE of one query from its maximum (base 2) and its sum.
-void storeLse(AttendParams params, uint token, float row_max, float row_sum)
+void storeLse(AttendParams params, AttendItem item, uint token, float row_max, float row_sum)
 {
-    const uint head = gl_WorkGroupID.z * params.q_heads + gl_WorkGroupID.y;
     const float lse = row_sum > 0 ? kLn2 * (row_max + log2(row_sum)) : kNegativeInfinity;
-    FloatArray(advance(push.lse, head, params.q_len * 4)).at[token] = lse;
+    FloatArray(advance(push.lse, item.head, params.q_len * 4)).at[token] = lse;
 }
 
 #endif

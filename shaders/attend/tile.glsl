@@ -24,6 +24,7 @@ layout(constant_id = 9) const uint kKeys = 64;
 layout(constant_id = 10) const uint kPad = 1;
 layout(constant_id = 11) const bool kHalfIn = true;
 layout(constant_id = 12) const bool kHalfResult = true;
+layout(constant_id = 13) const bool kHasParts = true;
 
 const uint kStrips = kThreads / kSubgroupSize / kSlices;
 const uint kRows = kStrips * kTilesM * kM; // queries of the workgroup (Br)
@@ -65,7 +66,7 @@ uvec4 loadOctet(uvec2 base, uint index, bool is_half)
 
 void stageQueries(AttendParams params, AttendItem item)
 {
-    const uvec2 base = headOf(push.q, params.q_batch, params.q_head, gl_WorkGroupID.y, kHalfIn);
+    const uvec2 base = queriesOf(params, item, kHalfIn);
     for (uint i = threadIndex(); i < kRows * kWidth; i += kThreads)
     {
         const uint position = item.begin + i / kWidth;
@@ -121,10 +122,12 @@ void softmaxRows(float scale_log2, uint count)
     }
 }
 
-// 1 / sum of each row into `shrink`, and LSE. A row without keys gets 0 and -inf.
+// What storeTiles() scales each row by into `shrink`: 1 / sum, and 0 for a row without keys, whose
+// LSE is -inf. A partial result is not scaled.
 void finishRows(AttendParams params, AttendItem item)
 {
     const uint part = threadIndex() % kLanesPerRow;
+    const bool is_final = item.slot == kNone;
     [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
     {
         const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
@@ -132,9 +135,15 @@ void finishRows(AttendParams params, AttendItem item)
         [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
             sum += subgroupShuffleXor(sum, step);
         if (part == 0)
-            shrink[row] = sum > 0 ? 1 / sum : 0;
-        if (part == 0 && item.begin + row < item.end && !isNull(push.lse))
-            storeLse(params, tokenAt(item.begin + row), row_max[pass], sum);
+            shrink[row] = !is_final ? 1 : sum > 0 ? 1 / sum : 0;
+        if (part == 0 && item.begin + row < item.end)
+        {
+            if (!is_final)
+                storePartialSum(partialOf(item, kRows, kHeadDim), row, kHeadDim, row_max[pass],
+                                sum);
+            else if (!isNull(push.lse))
+                storeLse(params, item, tokenAt(item.begin + row), row_max[pass], sum);
+        }
     }
 }
 

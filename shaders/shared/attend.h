@@ -10,16 +10,19 @@ LACUNA_SHARED_BEGIN
 
 struct AttendPush
 {
-    uvec2 params; // AttendParams
-    uvec2 items;  // AttendItem [workgroups in x]
-    uvec2 order;  // u32 [Nq], position -> caller's token; address 0 is the identity
-    uvec2 ranges; // u32 {first, count} per list row
-    uvec2 spans;  // u32 {begin, end}
+    uvec2 params;   // AttendParams
+    uvec2 items;    // AttendItem [item_count]
+    uvec2 order;    // u32 [Nq], position -> caller's token; address 0 is the identity
+    uvec2 ranges;   // u32 {first, count} per list row
+    uvec2 spans;    // u32 {begin, end}
+    uvec2 partials; // f32 [slots, rows, D + 4], see kPartialExtra
     uvec2 q;
     uvec2 k;
     uvec2 v;
     uvec2 result; // the output
     uvec2 lse;    // f32 [B, Hq, Nq]; address 0 is not wanted
+    uint first_group;
+    uint item_count; // group g is item g % item_count, its heads move on by g / item_count
 };
 
 // Strides are in units of 8 elements, so that 32 bits reach 2^35 elements.
@@ -30,6 +33,7 @@ struct AttendParams
     uint q_heads;     // Hq
     uint kv_group;    // Hq / Hkv
     uint head_stride; // list rows between heads; 0: one list for all
+    uint slots;       // partial results between heads, where heads share the items
     float scale_log2; // scale * log2(e): logits are in base 2
     uint q_batch, q_head, q_token;
     uint k_batch, k_head, k_token;
@@ -37,14 +41,23 @@ struct AttendParams
     uint out_batch, out_head, out_token;
 };
 
-// Queries begin .. end - 1 of the method's order, all of list row `row`; one workgroup.
+const uint kNone = 0xffffffffu;
+
+// Queries begin .. end - 1 of the method's order and some of their keys; one workgroup.
 struct AttendItem
 {
     uint begin;
     uint end;
-    uint row;
-    uint unused;
+    uint head;  // b * Hq + h
+    uint slot;  // the place of a partial result; kNone: the whole row, its result is final
+    uint first; // spans first .. first + count - 1, of them the keys low .. high - 1
+    uint count; // kNone: all spans of list row `first` of this head
+    uint low;
+    uint high;
 };
+
+// A row of a partial result is O, not divided by the sum, then the maximum (base 2) and the sum.
+const uint kPartialExtra = 4;
 
 // widen.comp; strides in units of 8 elements.
 struct WidenPush
@@ -53,6 +66,33 @@ struct WidenPush
     uvec2 wide;
     uint tokens;
     uint batch, head, token;
+};
+
+// The parts of one tile of queries; merge.comp adds them up in their order.
+struct MergeItem
+{
+    uint begin;
+    uint end;
+    uint head;
+    uint slot;
+    uint count; // 0: nothing to do
+    uint unused;
+};
+
+struct MergePush
+{
+    uvec2 merges;   // MergeItem [item_count]
+    uvec2 order;    // as in AttendPush
+    uvec2 partials; // f32 [slots, rows, D + 4]
+    uvec2 result;
+    uvec2 lse;
+    uint first_group;
+    uint item_count;
+    uint slots;
+    uint tile_rows;
+    uint q_len;
+    uint q_heads;
+    uint out_batch, out_head, out_token;
 };
 
 LACUNA_SHARED_END

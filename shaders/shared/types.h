@@ -1,4 +1,5 @@
-// types.h - lets one struct be declared for C++ and GLSL: include this first, then use uint, float and uvec2.
+// types.h - lets one struct or function be declared for C++ and GLSL: include this first, then use
+// uint, float and uvec2.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef LACUNA_SHARED_TYPES_H
@@ -17,9 +18,11 @@ struct alignas(8) uvec2
 } // namespace lacuna
 #define LACUNA_SHARED_BEGIN namespace lacuna {
 #define LACUNA_SHARED_END }
+#define LACUNA_SHARED_FUNCTION inline
 #else
 #define LACUNA_SHARED_BEGIN
 #define LACUNA_SHARED_END
+#define LACUNA_SHARED_FUNCTION
 #endif
 
 #endif

@@ -5,7 +5,9 @@
 
 #include "requirements.h"
 
+#include <algorithm>
 #include <cstring>
+#include <thread>
 
 namespace lacuna
 {
@@ -99,20 +101,47 @@ struct Properties
     VkPhysicalDeviceVulkan11Properties vulkan11 = {};
     VkPhysicalDeviceVulkan12Properties vulkan12 = {};
     VkPhysicalDeviceVulkan13Properties vulkan13 = {};
-    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV sm = {}; // zero where the extension is missing
+    // Zero where the extension is missing.
+    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV sm = {};
+    VkPhysicalDeviceShaderCorePropertiesAMD cores = {};
 };
 
-void readProperties(const InstanceFunctions& vk, VkPhysicalDevice device, bool has_sm, Properties& p)
+void readProperties(const InstanceFunctions& vk, VkPhysicalDevice device,
+                    const std::vector<VkExtensionProperties>& extensions, Properties& p)
 {
     p.vulkan11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES;
     p.vulkan12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES;
     p.vulkan13.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_PROPERTIES;
     p.sm.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV;
+    p.cores.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD;
     p.core.pNext = &p.vulkan11;
     p.vulkan11.pNext = &p.vulkan12;
     p.vulkan12.pNext = &p.vulkan13;
-    p.vulkan13.pNext = has_sm ? &p.sm : nullptr;
+    if (hasExtension(extensions, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME))
+        p.vulkan13.pNext = &p.sm;
+    else if (hasExtension(extensions, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME))
+        p.vulkan13.pNext = &p.cores;
     vk.vkGetPhysicalDeviceProperties2(device, &p.core);
+}
+
+uint32_t computeUnits(const Properties& p)
+{
+    constexpr uint32_t kAssumed = 32; // Vulkan itself does not tell
+    const uint32_t cores = p.cores.shaderEngineCount * p.cores.shaderArraysPerEngineCount *
+                           p.cores.computeUnitsPerShaderArray;
+    return p.sm.shaderSMCount ? p.sm.shaderSMCount : cores ? cores : kAssumed;
+}
+
+// How workgroups are spread over the device.
+void fillParallelism(const Properties& p, Caps& caps)
+{
+    caps.parallel_groups =
+        caps.is_cpu ? std::max(std::thread::hardware_concurrency(), 1u) : 2 * computeUnits(p);
+
+    // Mesa 26.1 lavapipe: each of its threads, 32 at most, gets one run of neighbouring workgroups
+    // beforehand, and those that finish early wait (lp_cs_tpool.c).
+    if (p.vulkan12.driverID == VK_DRIVER_ID_MESA_LLVMPIPE)
+        caps.dispatch_runs = std::min(caps.parallel_groups, 32u);
 }
 
 void fillCaps(const Properties& p, const Enabled& enabled, Caps& caps)
@@ -138,6 +167,7 @@ void fillCaps(const Properties& p, const Enabled& enabled, Caps& caps)
     caps.max_threads = limits.maxComputeWorkGroupInvocations;
     for (int i = 0; i < 3; ++i)
         caps.max_groups[i] = limits.maxComputeWorkGroupCount[i];
+    fillParallelism(p, caps);
     caps.has_f16_storage = enabled.f16_storage;
     caps.has_f16_arithmetic = enabled.f16_arithmetic;
     caps.has_memory_model = enabled.memory_model;
@@ -268,8 +298,7 @@ LacunaResult readCaps(const LacunaContextDesc& desc, const InstanceFunctions& vk
 
     const auto extensions = deviceExtensions(vk, desc.physical_device);
     Properties properties;
-    readProperties(vk, desc.physical_device, hasExtension(extensions, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME),
-                   properties);
+    readProperties(vk, desc.physical_device, extensions, properties);
     fillCaps(properties, enabled, caps);
     readMatrices(vk, desc.physical_device, enabled, properties,
                  hasExtension(extensions, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME), caps);

@@ -36,6 +36,10 @@ struct Caps
     uint32_t max_shared_bytes = 0;
     uint32_t max_threads = 0;   // per workgroup
     uint32_t max_groups[3] = {}; // per dispatch
+    // Workgroups that run at once: two per compute unit, one per thread of a CPU.
+    uint32_t parallel_groups = 1;
+    // Runs of neighbouring workgroups that a dispatch is cut into beforehand; 1: it is not.
+    uint32_t dispatch_runs = 1;
 
     bool has_f16_storage = false; // storageBuffer16BitAccess enabled
     bool has_f16_arithmetic = false;

@@ -28,6 +28,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <numeric>
 
 namespace lacuna
 {
@@ -59,8 +60,9 @@ uint32_t keepCount(const Options& options, uint32_t blocks)
     return std::max(1u, uint32_t(std::ceil(options.number(kKeepRatio) * blocks)));
 }
 
-// Kept pairs / all pairs if every row kept its largest blocks.
-double maxDensity(const Built& built, const TopkParams& params, uint32_t max_kept)
+// Bounds for the keys of a row of video, and kept pairs / all pairs if every row kept its largest
+// blocks.
+void boundKeys(Built& built, const TopkParams& params, uint32_t max_kept)
 {
     const auto size = [&](uint32_t block) { return built.k_order.blockSize(block); };
     std::vector<uint32_t> sizes;
@@ -71,14 +73,16 @@ double maxDensity(const Built& built, const TopkParams& params, uint32_t max_kep
     const uint32_t video_begin = built.k_order.borders[params.candidate_begin];
     const uint32_t video_end = built.k_order.borders[params.candidate_end];
     const uint32_t k_len = built.k_order.borders.back(), q_len = built.q_order.borders.back();
-    double keys = double(k_len) - (video_end - video_begin);
-    for (uint32_t i = 0; i < max_kept; ++i)
-        keys += sizes[i];
+    const uint32_t text_keys = k_len - (video_end - video_begin);
+    const uint32_t max_keys = std::accumulate(sizes.begin(), sizes.begin() + max_kept, text_keys);
+    built.list.min_keys = std::accumulate(sizes.end() - params.keep, sizes.end(), text_keys);
 
     const double video_queries = double(built.q_order.borders[params.row_end]) -
                                  built.q_order.borders[params.row_begin];
     const double text_queries = q_len - video_queries;
-    return (video_queries * keys + text_queries * k_len) / (double(q_len) * k_len);
+    built.list.max_keys = text_queries > 0 ? k_len : max_keys;
+    built.max_density =
+        (video_queries * max_keys + text_queries * k_len) / (double(q_len) * k_len);
 }
 
 Built build(PlanBuilder& b, const Problem& p, const Options& options)
@@ -106,13 +110,13 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
     params.keep = keepCount(options, candidates);
     params.local_radius = uint32_t(options.integer(kLocalRadius));
     const uint32_t max_kept = std::min(candidates, std::max(params.keep, 2 * params.local_radius + 1));
-    built.max_density = maxDensity(built, params, max_kept);
 
     const Slot q_mean = poolBlocks(b, operandQ(p), built.q_order, false, "pool q");
     const Slot k_mean = poolBlocks(b, operandK(p), built.k_order, false, "pool k");
     const Slot scores = scoreBlocks(b, q_mean, params.rows, k_mean, params.blocks);
     const Slot bits = selectTopk(b, scores, params);
     built.list = spansFromBits(b, bits, params.rows, built.k_order, max_kept + params.blocks - candidates);
+    boundKeys(built, params, max_kept);
     const Operand v = gatherTokens(b, operandV(p), built.k_order, "gather v");
     const Operand k = gatherTokens(b, operandK(p), built.k_order, "gather k");
     attend(b, {operandQ(p), k, v, built.q_order, built.list});

@@ -2,12 +2,15 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "attend.h"
+#include "work.h"
 
 #include "../../shaders/shared/attend.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <utility>
+#include <vector>
 
 namespace lacuna
 {
@@ -17,25 +20,13 @@ extern const AttendVariant kAttendCoopmat, kAttendScalar;
 namespace
 {
 
-// The tiles of every list row, in order: one workgroup each.
-std::vector<AttendItem> makeItems(const TokenOrder& order, uint32_t rows_per_tile)
-{
-    std::vector<AttendItem> items;
-    for (uint32_t row = 0; row < order.blocks(); ++row)
-        for (uint32_t begin = order.borders[row]; begin < order.borders[row + 1];
-             begin += rows_per_tile)
-            items.push_back(
-                {begin, std::min(begin + rows_per_tile, order.borders[row + 1]), row, 0});
-    return items;
-}
-
 // The kernels hold strides in units of 8 elements.
 uint32_t stride8(uint64_t elements)
 {
     return uint32_t(elements / 8);
 }
 
-AttendParams makeParams(const Problem& p, const AttendInputs& in)
+AttendParams makeParams(const Problem& p, const AttendInputs& in, const Work& work)
 {
     AttendParams params = {};
     params.q_len = p.q_len;
@@ -43,6 +34,7 @@ AttendParams makeParams(const Problem& p, const AttendInputs& in)
     params.q_heads = p.q_heads;
     params.kv_group = p.q_heads / p.kv_heads;
     params.head_stride = in.list.head_stride;
+    params.slots = work.slots;
     params.scale_log2 = float(p.scale * std::log2(std::exp(1.0)));
     params.q_batch = stride8(in.q.strides.batch);
     params.q_head = stride8(in.q.strides.head);
@@ -177,27 +169,35 @@ void attend(PlanBuilder& b, const AttendInputs& inputs)
         in.k = widen(b, inputs.k, "widen keys");
         in.v = widen(b, inputs.v, "widen values");
     }
-    const std::vector<AttendItem> items = makeItems(in.q_order, choice.tile.rows);
-    const AttendParams params = makeParams(p, in);
+    const Work work = makeWork(b, in, choice.tile);
+    if (b.result() != LACUNA_SUCCESS)
+        return;
+    const AttendParams params = makeParams(p, in, work);
     const Slot order = in.q_order.perm.empty() ? Slot{} : b.constants(in.q_order.perm);
 
+    std::vector<uint32_t> spec = choice.tile.spec;
+    spec.push_back(work.merge_count > 0);
+    AttendPush push = {};
+    push.item_count = work.item_count;
     b.pass(choice.variant->shader(b.caps(), p, choice.tile),
            std::string("attend ") + choice.variant->name)
         .attend()
-        .spec(choice.tile.spec)
+        .spec(std::move(spec))
         .subgroupSize(choice.tile.subgroup_size)
-        .push(AttendPush{})
+        .push(push)
         .read(offsetof(AttendPush, params), b.constants(&params, sizeof params))
-        .read(offsetof(AttendPush, items), b.constants(items))
+        .read(offsetof(AttendPush, items), work.items)
         .read(offsetof(AttendPush, order), order)
         .read(offsetof(AttendPush, ranges), in.list.ranges)
         .read(offsetof(AttendPush, spans), in.list.spans)
+        .write(offsetof(AttendPush, partials), work.partials)
         .read(offsetof(AttendPush, q), in.q.slot)
         .read(offsetof(AttendPush, k), in.k.slot)
         .read(offsetof(AttendPush, v), in.v.slot)
         .write(offsetof(AttendPush, result), PlanBuilder::caller(Caller::Out))
         .write(offsetof(AttendPush, lse), PlanBuilder::caller(Caller::Lse))
-        .groups(uint32_t(items.size()), p.q_heads, p.batch);
+        .flatGroups(work.item_count * work.shares, offsetof(AttendPush, first_group));
+    mergeWork(b, work, choice.tile, order);
 }
 
 } // namespace lacuna

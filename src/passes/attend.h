@@ -32,10 +32,21 @@ struct AttendTile
     uint32_t threads = 0;       // of one workgroup
     uint32_t subgroup_size = 0; // 0: the device's own choice
     uint32_t shared_bytes = 0;
+    uint32_t work_keys = 0;     // least keys of one part of a split row; 0: the default
     bool widen_keys = false;    // K and V are copied to fp32 first
-    std::vector<uint32_t> spec; // the shader's specialization constants
+    std::vector<uint32_t> spec; // the shader's specialization constants but the last, kHasParts
     std::string text;
 };
+
+// What every tier can be told about its work items, see work.h.
+inline constexpr OptionDesc kWorkKeysOption = {
+    "work_keys",
+    OptionType::Int,
+    "0",
+    0,
+    1 << 20,
+    "least keys of one part of a split row, of which a row gets more parts than fill the device; 0 "
+    "chooses"};
 
 struct AttendVariant
 {
@@ -78,7 +89,7 @@ LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier t
                           std::span<const LacunaOption> tuning, AttendChoice& choice,
                           std::string& sentence);
 
-// Records the dispatch: one workgroup per (tile of rows within one list row, head, batch).
+// Records the dispatch: one workgroup per work item, see work.h.
 void attend(PlanBuilder& b, const AttendInputs& inputs);
 
 } // namespace lacuna

@@ -20,7 +20,8 @@ enum
     kSlices,
     kTiles,
     kKeys,
-    kPad
+    kPad,
+    kWorkKeys
 };
 
 const OptionDesc kTuning[] = {
@@ -34,6 +35,7 @@ const OptionDesc kTuning[] = {
      "matrices on top of each other in one subgroup; 0 chooses"},
     {"keys", OptionType::Int, "0", 0, 256, "keys of one step; 0 chooses"},
     {"pad", OptionType::Int, "1", 0, 4, "16-byte words behind each row in shared memory"},
+    kWorkKeysOption,
 };
 
 struct Tile
@@ -217,15 +219,10 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
 
     t.pad = uint32_t(tuning.integer(kPad));
     shrinkToFit(caps, p, t);
-    const auto take = [&](uint32_t option, uint32_t& value)
-    {
-        if (tuning.integer(option) > 0)
-            value = uint32_t(tuning.integer(option));
-    };
-    take(kStrips, t.strips);
-    take(kSlices, t.slices);
-    take(kTiles, t.tiles);
-    take(kKeys, t.keys);
+    tuning.replace(kStrips, t.strips);
+    tuning.replace(kSlices, t.slices);
+    tuning.replace(kTiles, t.tiles);
+    tuning.replace(kKeys, t.keys);
     sentence = tileFault(caps, p, t);
     if (!sentence.empty())
         return false;
@@ -233,6 +230,7 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
     tile.rows = t.rows();
     tile.keys = t.keys;
     tile.threads = t.threads();
+    tuning.replace(kWorkKeys, tile.work_keys);
     tile.subgroup_size = t.subgroup_size;
     tile.shared_bytes = sharedBytes(t, p.head_dim);
     tile.spec = {t.threads(),

@@ -17,7 +17,8 @@ enum
     kRowsPerLane,
     kSplit,
     kKeys,
-    kWiden
+    kWiden,
+    kWorkKeys
 };
 
 const OptionDesc kTuning[] = {
@@ -28,6 +29,7 @@ const OptionDesc kTuning[] = {
     {"keys", OptionType::Int, "0", 0, 16, "keys of one step; 0 chooses"},
     {"widen", OptionType::Choice, "auto", 0, 0,
      "copy fp16 keys and values to fp32 first, which pays on a CPU", "auto|on|off"},
+    kWorkKeysOption,
 };
 
 // Copies larger than this would surprise more than they help.
@@ -69,15 +71,10 @@ Shape defaultShape(const Caps& caps, const Problem& p)
 
 void override(const Options& tuning, Shape& shape)
 {
-    const auto take = [&](uint32_t option, uint32_t& value)
-    {
-        if (tuning.integer(option) > 0)
-            value = uint32_t(tuning.integer(option));
-    };
-    take(kThreads, shape.threads);
-    take(kRowsPerLane, shape.rows);
-    take(kSplit, shape.split);
-    take(kKeys, shape.keys);
+    tuning.replace(kThreads, shape.threads);
+    tuning.replace(kRowsPerLane, shape.rows);
+    tuning.replace(kSplit, shape.split);
+    tuning.replace(kKeys, shape.keys);
     if (tuning.integer(kWiden) > 0)
         shape.widen = tuning.integer(kWiden) == 1;
 }
@@ -128,6 +125,7 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
     tile.rows = shape.threads / shape.split * shape.rows;
     tile.keys = shape.keys;
     tile.threads = shape.threads;
+    tuning.replace(kWorkKeys, tile.work_keys);
     tile.subgroup_size = shape.split > 1 ? caps.subgroup_size : 0;
     tile.spec = {shape.threads,
                  p.head_dim,

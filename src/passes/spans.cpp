@@ -69,6 +69,7 @@ List staticSpans(PlanBuilder& b, const KeySpans& spans)
     // An address is needed even when no row keeps anything.
     list.spans = b.constants(spans.spans.empty() ? std::vector<KeySpan>(1) : spans.spans);
     list.head_stride = spans.heads == 1 ? 0 : spans.rows;
+    list.known = std::make_shared<const KeySpans>(spans);
     return list;
 }
 

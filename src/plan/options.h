@@ -60,6 +60,12 @@ public:
     {
         return heads(i).size() == 1 ? heads(i)[0] : heads(i)[q_head];
     }
+    // For numbers whose 0 means "choose": any other one replaces what was chosen.
+    void replace(uint32_t i, uint32_t& chosen) const
+    {
+        if (integer(i) > 0)
+            chosen = uint32_t(integer(i));
+    }
 
 private:
     friend bool parseOptions(std::span<const OptionDesc>, std::span<const LacunaOption>, const char*, Options&,

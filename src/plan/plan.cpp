@@ -3,6 +3,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan.h"
 
+#include "../../shaders/shared/flat_group.h"
+
+#include <algorithm>
 #include <cstring>
 
 namespace lacuna
@@ -63,6 +66,23 @@ void recordBarrier(const DeviceFunctions& vk, VkCommandBuffer cmd)
                             &barrier, 0, nullptr, 0, nullptr);
 }
 
+// A flat dispatch, as rectangles that every device allows.
+void recordFlat(const DeviceFunctions& vk, VkCommandBuffer cmd, const Pass& pass)
+{
+    constexpr uint32_t kMaxRows = 32768;
+    uint32_t first = 0;
+    for (uint32_t left = pass.groups[0]; left > 0;)
+    {
+        const uint32_t width = std::min(left, kGroupsPerRow);
+        const uint32_t rows = std::clamp(left / kGroupsPerRow, 1u, kMaxRows);
+        vk.vkCmdPushConstants(cmd, pass.pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT,
+                              *pass.first_group_offset, sizeof first, &first);
+        vk.vkCmdDispatch(cmd, width, rows, 1);
+        first += width * rows;
+        left -= width * rows;
+    }
+}
+
 } // namespace
 
 LacunaResult makePlan(const LacunaPlanDesc* desc, const Caps& caps, Pipelines& pipelines, CompiledPlan& plan,
@@ -84,6 +104,7 @@ LacunaResult makePlan(const LacunaPlanDesc* desc, const Caps& caps, Pipelines& p
         return builder.result();
     }
     plan.passes = builder.takePasses();
+    plan.work = builder.work();
     plan.slots = builder.slots();
     plan.constants = builder.constantBytes();
     plan.workspace_bytes = builder.workspaceBytes();
@@ -179,7 +200,10 @@ void recordPlan(const DeviceFunctions& vk, VkCommandBuffer cmd, const CompiledPl
         vk.vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pass.pipeline->handle);
         vk.vkCmdPushConstants(cmd, pass.pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, uint32_t(pass.push.size()),
                               push);
-        vk.vkCmdDispatch(cmd, pass.groups[0], pass.groups[1], pass.groups[2]);
+        if (pass.first_group_offset)
+            recordFlat(vk, cmd, pass);
+        else
+            vk.vkCmdDispatch(cmd, pass.groups[0], pass.groups[1], pass.groups[2]);
         if (vk.vkCmdEndDebugUtilsLabelEXT)
             vk.vkCmdEndDebugUtilsLabelEXT(cmd);
     }

@@ -19,6 +19,7 @@ struct CompiledPlan
     AttendChoice attend;
     Built built;
     std::vector<Pass> passes;
+    std::string work; // how ATTEND is divided among workgroups
     std::vector<SlotInfo> slots;
     std::vector<uint8_t> constants;
     uint64_t workspace_bytes = 0;

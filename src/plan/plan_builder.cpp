@@ -72,7 +72,7 @@ void PlanBuilder::add(PassBuilder& builder)
 {
     Pass& pass = builder.pass_;
     for (int i = 0; i < 3; ++i)
-        if (pass.groups[i] == 0 || pass.groups[i] > caps_.max_groups[i])
+        if (pass.groups[i] == 0 || (!pass.first_group_offset && pass.groups[i] > caps_.max_groups[i]))
             return fail(LACUNA_ERROR_UNSUPPORTED, "pass '" + pass.name + "' needs " + std::to_string(pass.groups[i]) +
                                                       " workgroups in dimension " + std::to_string(i) +
                                                       ", the device allows 1.." + std::to_string(caps_.max_groups[i]));
@@ -114,6 +114,8 @@ PassBuilder& PassBuilder::read(size_t push_offset, Slot slot)
 
 PassBuilder& PassBuilder::write(size_t push_offset, Slot slot)
 {
+    if (!slot.valid())
+        return *this;
     pass_.patches.push_back({uint32_t(push_offset), slot});
     writes_.push_back(slot);
     return *this;
@@ -143,6 +145,12 @@ void PassBuilder::groups(uint32_t x, uint32_t y, uint32_t z)
     pass_.groups[1] = y;
     pass_.groups[2] = z;
     builder_.add(*this);
+}
+
+void PassBuilder::flatGroups(uint32_t count, size_t first_group_offset)
+{
+    pass_.first_group_offset = uint32_t(first_group_offset);
+    groups(count);
 }
 
 } // namespace lacuna

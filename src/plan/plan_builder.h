@@ -3,12 +3,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "../data/key_spans.h"
 #include "../gpu/pipelines.h"
 #include "problem.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,6 +65,8 @@ struct Pass
     uint32_t groups[3] = {1, 1, 1};
     bool needs_barrier = false; // before this pass
     bool is_attend = false;     // lacunaCmdSelect stops before it
+    // Of a flat dispatch of groups[0] workgroups: where the push constants hold the first one.
+    std::optional<uint32_t> first_group_offset;
 };
 
 class PlanBuilder;
@@ -87,6 +92,8 @@ public:
         return *this;
     }
     void groups(uint32_t x, uint32_t y = 1, uint32_t z = 1);
+    // Any number of workgroups, which the shader counts by flatGroup() from a push field on.
+    void flatGroups(uint32_t count, size_t first_group_offset);
 
 private:
     friend class PlanBuilder;
@@ -107,6 +114,9 @@ struct List
     Slot ranges;
     Slot spans;
     uint32_t head_stride = 0; // rows between heads; 0: shared by every batch and head
+    // What the host knows of it: the list itself, or bounds for the keys of a row.
+    std::shared_ptr<const KeySpans> known;
+    uint32_t min_keys = 0, max_keys = UINT32_MAX;
 };
 
 class PlanBuilder
@@ -131,6 +141,10 @@ public:
 
     PassBuilder pass(Shader shader, std::string name);
 
+    // How ATTEND is divided among workgroups, for `explain`.
+    void describeWork(std::string text) { work_ = std::move(text); }
+    const std::string& work() const { return work_; }
+
     // The first failure (an impossible dispatch, a pipeline that would not compile); the plan is then refused.
     void fail(LacunaResult result, std::string sentence);
     LacunaResult result() const { return result_; }
@@ -153,6 +167,7 @@ private:
     std::vector<uint8_t> constants_;
     uint64_t workspace_bytes_ = 0;
     std::vector<Pass> passes_;
+    std::string work_;
     std::vector<Slot> unsynced_reads_, unsynced_writes_; // since the last barrier
     LacunaResult result_ = LACUNA_SUCCESS;
     std::string sentence_;
