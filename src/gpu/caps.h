@@ -51,6 +51,13 @@ struct Caps
     MatrixShape flexible_granularity;
     std::string matrix_refusal;
 
+    // Intel's compilers give a lane the fewer registers the wider its subgroup is.
+    bool prefersNarrowSubgroups() const
+    {
+        return driver_id == VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA ||
+               driver_id == VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS;
+    }
+
     std::string refusals[3]; // by LacunaTier: what the caller refused, with its reason; empty means trusted
 };
 

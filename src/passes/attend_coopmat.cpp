@@ -67,10 +67,9 @@ uint32_t sharedBytes(const Tile& t, uint32_t head_dim)
 // spill least.
 uint32_t subgroupSize(const Caps& caps)
 {
-    const bool is_intel = caps.driver_id == VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA ||
-                          caps.driver_id == VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS;
-    return is_intel ? caps.min_subgroup_size
-                    : std::clamp(32u, caps.min_subgroup_size, caps.max_subgroup_size);
+    return caps.prefersNarrowSubgroups()
+               ? caps.min_subgroup_size
+               : std::clamp(32u, caps.min_subgroup_size, caps.max_subgroup_size);
 }
 
 bool isEnumerated(const Caps& caps, const MatrixShape& shape)
@@ -110,9 +109,9 @@ MatrixShape preferredShape(const Caps& caps)
     return usable == caps.matrix_shapes.end() ? MatrixShape() : *usable;
 }
 
-// A subgroup keeps M x (D / slices) of O in registers: at most 32 numbers a lane, 16 in narrow
-// subgroups with their small register files. A CPU has no such limit, and shorter steps compile
-// faster there.
+// A subgroup keeps M x (D / slices) of O in registers: at most 32 numbers a lane, 8 on Intel, where
+// more spill; but a slice has at least one column tile of S. A CPU has no such limit, and shorter
+// steps compile faster there.
 Tile defaultTile(const Caps& caps, const Problem& p, const MatrixShape& shape)
 {
     Tile t = {shape, subgroupSize(caps), 4, 1, 1, 64, 1};
@@ -122,8 +121,9 @@ Tile defaultTile(const Caps& caps, const Problem& p, const MatrixShape& shape)
         t.strips = std::max(1u, 32 / shape.m);
         return t;
     }
-    const uint32_t numbers = t.subgroup_size <= 8 ? 16 : 32;
-    while (t.slices < 16 && shape.m * p.head_dim > numbers * t.subgroup_size * t.slices)
+    const uint32_t numbers = caps.prefersNarrowSubgroups() ? 8 : 32;
+    while (t.slices < 16 && shape.n * t.slices * 2 <= t.keys &&
+           shape.m * p.head_dim > numbers * t.subgroup_size * t.slices)
         t.slices *= 2;
     while (t.strips > 1 && t.threads() > std::min(caps.max_threads, 512u))
         t.strips /= 2;

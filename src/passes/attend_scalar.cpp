@@ -35,6 +35,7 @@ const OptionDesc kTuning[] = {
 // Copies larger than this would surprise more than they help.
 constexpr uint64_t kMaxWidenedBytes = uint64_t(1) << 30;
 constexpr uint32_t kMaxRegisters = 128; // per lane, for Q and O
+constexpr uint32_t kMaxRegistersNarrow = 32; // on Intel, where more spill
 constexpr uint32_t kGpuThreads = 128;
 
 struct Shape
@@ -46,6 +47,11 @@ struct Shape
 bool canSplit(const Caps& caps)
 {
     return caps.can_pin_subgroup_size && caps.has_subgroup_shuffle;
+}
+
+uint32_t subgroupSize(const Caps& caps)
+{
+    return caps.prefersNarrowSubgroups() ? caps.min_subgroup_size : caps.subgroup_size;
 }
 
 // A CPU runs one subgroup per workgroup; with four rows of 128 channels Q and O fill its first
@@ -60,11 +66,13 @@ Shape defaultShape(const Caps& caps, const Problem& p)
     {
         return 2 * shape.rows * p.head_dim / shape.split;
     };
-    while (canSplit(caps) && registers() > kMaxRegisters &&
-           shape.split * 2 <= std::min(8u, caps.subgroup_size) &&
+    const uint32_t max_registers =
+        caps.prefersNarrowSubgroups() ? kMaxRegistersNarrow : kMaxRegisters;
+    while (canSplit(caps) && registers() > max_registers &&
+           shape.split * 2 <= std::min(8u, subgroupSize(caps)) &&
            p.head_dim / 4 % (shape.split * 2) == 0)
         shape.split *= 2;
-    while (shape.rows > 1 && registers() > kMaxRegisters)
+    while (shape.rows > 1 && registers() > max_registers)
         shape.rows /= 2;
     return shape;
 }
@@ -93,14 +101,14 @@ std::string shapeFault(const Caps& caps, const Problem& p, const Shape& s)
     if (!canSplit(caps))
         return "split is " + number(s.split) +
                ", which needs subgroup shuffles and a pinned subgroup size";
-    if ((s.split & (s.split - 1)) != 0 || s.split > caps.subgroup_size ||
+    if ((s.split & (s.split - 1)) != 0 || s.split > subgroupSize(caps) ||
         p.head_dim / 4 % s.split != 0)
         return "split is " + number(s.split) + ", expected a power of two up to " +
-               number(caps.subgroup_size) + " that divides " + number(p.head_dim / 4) +
+               number(subgroupSize(caps)) + " that divides " + number(p.head_dim / 4) +
                ", a quarter of the head dimension";
-    if (s.threads % caps.subgroup_size != 0)
+    if (s.threads % subgroupSize(caps) != 0)
         return "threads is " + number(s.threads) + ", expected a multiple of the subgroup size " +
-               number(caps.subgroup_size);
+               number(subgroupSize(caps));
     return {};
 }
 
@@ -126,7 +134,7 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
     tile.keys = shape.keys;
     tile.threads = shape.threads;
     tuning.replace(kWorkKeys, tile.work_keys);
-    tile.subgroup_size = shape.split > 1 ? caps.subgroup_size : 0;
+    tile.subgroup_size = shape.split > 1 ? subgroupSize(caps) : 0;
     tile.spec = {shape.threads,
                  p.head_dim,
                  shape.split,
