@@ -300,6 +300,8 @@ LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list)
     list->ranges_offset = ranges.offset;
     list->spans_offset = spans.offset;
     list->head_stride = built.list.head_stride;
+    list->q_order_heads = built.q_order.heads;
+    list->k_order_heads = built.k_order.heads;
     return LACUNA_SUCCESS;
 }
 

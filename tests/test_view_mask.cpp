@@ -125,7 +125,8 @@ Array maskOfPage(const std::string& page)
                                key_borders = bordersOf(data["key_borders"]);
     const std::vector<int64_t> q_order = orderOf(data["q_order"]),
                                k_order = orderOf(data["k_order"]);
-    const uint64_t heads = data["heads"], rows = row_borders.size() - 1;
+    const uint64_t heads = data["heads"], rows = row_borders.size() - 1,
+                   q_len = uint64_t(row_borders.back()), k_len = uint64_t(key_borders.back());
     Array mask;
     mask.dtype = Dtype::U8;
     if (data["level"] == "block")
@@ -136,16 +137,23 @@ Array maskOfPage(const std::string& page)
             mask.bytes.push_back(std::byte(value));
         return mask;
     }
-    mask.shape = {heads, q_order.size(), k_order.size()};
-    mask.bytes.resize(heads * q_order.size() * k_order.size());
-    const std::vector<uint8_t> kept = rowsOf(data, rows, k_order.size());
+    mask.shape = {heads, q_len, k_len};
+    mask.bytes.resize(heads * q_len * k_len);
+    const std::vector<uint8_t> kept = rowsOf(data, rows, k_len);
     for (uint64_t i = 0; i < heads * rows; ++i)
+    {
+        const uint64_t head = i / rows;
         for (int64_t position = row_borders[i % rows]; position < row_borders[i % rows + 1];
              ++position)
-            for (uint64_t key = 0; key < k_order.size(); ++key)
-                mask.bytes[(i / rows * q_order.size() + uint64_t(q_order.at(uint64_t(position)))) *
-                               k_order.size() +
-                           uint64_t(k_order[key])] = std::byte(kept[i * k_order.size() + key]);
+        {
+            const uint64_t query =
+                uint64_t(q_order.at(head * q_len % q_order.size() + uint64_t(position)));
+            for (uint64_t key = 0; key < k_len; ++key)
+                mask.bytes[(head * q_len + query) * k_len +
+                           uint64_t(k_order.at(head * k_len % k_order.size() + key))] =
+                    std::byte(kept[i * k_len + key]);
+        }
+    }
     return mask;
 }
 
@@ -198,6 +206,7 @@ TEST_CASE("the page decodes to the mask of `lacuna mask`, at both levels")
     checkPage("--method sliding_tile --set tile=2x4x4 --set window=3x1x3 --heads 3" + grid);
     checkPage("--method neighborhood --set window=3x5x3 --set causal=t" + grid);
     checkPage("--method axial --set axis=temporal --grid 5x7x9");
+    checkPage("--method paro --set heads=thw,hwt,wth --set block=16 --heads 3" + grid);
     checkPage("--method dense --grid 1x1x1");
     checkPage("--method block_topk --set tile=2x2x2 --set keep_ratio=0.3 " + writeSmallQk(kFolder));
 }

@@ -75,26 +75,36 @@ class KeptRows
 public:
     explicit KeptRows(const host::Attention::Kept& kept) : kept_(kept), row_of_(kept.q_order.size())
     {
-        for (uint32_t row = 0; row + 1 < kept.row_borders.size(); ++row)
-            for (uint32_t position = kept.row_borders[row]; position < kept.row_borders[row + 1];
-                 ++position)
-                row_of_[kept.q_order[position]] = row;
+        for (uint32_t head = 0; head < kept.q_order.size() / kept.queries(); ++head)
+            for (uint32_t row = 0; row + 1 < kept.row_borders.size(); ++row)
+                for (uint32_t position = kept.row_borders[row];
+                     position < kept.row_borders[row + 1]; ++position)
+                    row_of_[place(head, kept.queryToken(head, position))] = row;
     }
     std::vector<uint8_t> mask(const Piece& piece) const
     {
-        const uint64_t k_len = kept_.k_order.size(), rows = kept_.row_borders.size() - 1;
+        const uint64_t k_len = kept_.keys(), rows = kept_.row_borders.size() - 1;
         std::vector<uint8_t> mask(kept_.heads * piece.count * k_len);
-        for (uint64_t head = 0; head < kept_.heads; ++head)
+        for (uint32_t head = 0; head < kept_.heads; ++head)
             for (uint32_t i = 0; i < piece.count; ++i)
-                for (const auto& span : kept_.spans[head * rows + row_of_[piece.first + i]])
+            {
+                const uint32_t row = row_of_[place(head, piece.first + i)];
+                for (const auto& span : kept_.spans[head * rows + row])
                     for (uint32_t key = span.begin; key < span.end; ++key)
-                        mask[(head * piece.count + i) * k_len + kept_.k_order[key]] = 1;
+                        mask[(uint64_t(head) * piece.count + i) * k_len +
+                             kept_.keyToken(head, key)] = 1;
+            }
         return mask;
     }
 
 private:
+    uint64_t place(uint32_t head, uint32_t token) const
+    {
+        return uint64_t(head) * kept_.queries() % row_of_.size() + token;
+    }
+
     const host::Attention::Kept& kept_;
-    std::vector<uint32_t> row_of_; // by the caller's token
+    std::vector<uint32_t> row_of_; // as q_order, by the caller's token
 };
 
 struct Reference

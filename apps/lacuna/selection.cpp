@@ -97,15 +97,14 @@ host::Attention::Kept Selection::run(host::Device& device) const
 Mask maskOf(const host::Attention::Kept& kept, const std::string& level)
 {
     constexpr double kMaxBytes = 0x1p34;
-    const double bytes =
-        double(kept.heads) * double(kept.q_order.size()) * double(kept.k_order.size());
+    const double bytes = double(kept.heads) * kept.queries() * kept.keys();
     if (level == "token" && bytes > kMaxBytes)
         throw InputError(
             fmt::format("the mask of {} heads and {} x {} tokens has more than {} bytes: "
                         "--level block is smaller",
-                        kept.heads, kept.q_order.size(), kept.k_order.size(), kMaxBytes));
+                        kept.heads, kept.queries(), kept.keys(), kMaxBytes));
     if (level == "token")
-        return {kept.tokenMask(), kept.heads, kept.q_order.size(), kept.k_order.size()};
+        return {kept.tokenMask(), kept.heads, kept.queries(), kept.keys()};
     return {kept.blockMask(), kept.heads, kept.row_borders.size() - 1, kept.key_borders.size() - 1};
 }
 

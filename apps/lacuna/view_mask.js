@@ -147,7 +147,7 @@ function drawBlocks() { // rows and blocks that share a pixel are averaged
 }
 
 function update() {
-    const kept = keysOf(head, query), keptKeys = keptCount(head, rowOfToken[query]), [f, y, x] = place(query);
+    const kept = keysOf(head, query), keptKeys = keptCount(head, rowOf(head, query)), [f, y, x] = place(query);
     element('token').value = query;
     element('query').textContent = `${nameOf(query)}: keeps ${keptKeys} of ${kept.length} keys, density ` +
         (keptKeys / kept.length).toFixed(4);
@@ -169,7 +169,7 @@ function update() {
         panel.markCell(at % panel.columns, isHere ? Math.floor(at / panel.columns) : -1);
     }
     element('frame').value = frame;
-    const row = rowOfToken[query], keptBlocks = blocksOf(head, row).reduce((sum, block) => sum + block, 0);
+    const row = rowOf(head, query), keptBlocks = blocksOf(head, row).reduce((sum, block) => sum + block, 0);
     blocks.markCell(0, Math.floor(row * blocks.rows / rowCount), blocks.columns);
     element('row').textContent = `row ${row} of ${rowCount} (${rowBorders[row + 1] - rowBorders[row]} queries) ` +
         `touches ${keptBlocks} of ${blockCount} key blocks`;
@@ -191,7 +191,7 @@ element('title').textContent = mask.method;
 const levels = {token: 'token level', block: 'block level: a key block is shown whole when a key of it is kept'};
 element('about').textContent =
     [...mask.settings, `grid ${mask.grid.join('x')}`, ...mask.inputs, levels[mask.level]].join(', ');
-element('token').max = queryOrder.length - 1;
+element('token').max = queryCount - 1;
 element('token').addEventListener('change', event => {
     if (event.target.checkValidity() && event.target.value !== '')
         setQuery(Number(event.target.value));
@@ -203,9 +203,9 @@ element('frame').addEventListener('input', event => showFrame(Number(event.targe
 grid.listen('tokens of the shown frame: arrow keys move the query',
             (x, y) => setQuery(textBefore + frame * frameTokens + y * width + x), moveInVideo);
 blocks.listen('rows of the block map: up and down move the query',
-    (column, row) => setQuery(queryOrder[rowBorders[Math.floor(row * rowCount / blocks.rows)]]),
-    key => (key === 'ArrowUp' || key === 'ArrowDown') && setQuery(queryOrder[rowBorders[
-        Math.min(rowCount - 1, Math.max(0, rowOfToken[query] + (key === 'ArrowUp' ? -1 : 1)))]]));
+    (column, row) => setQuery(queryToken(head, rowBorders[Math.floor(row * rowCount / blocks.rows)])),
+    key => (key === 'ArrowUp' || key === 'ArrowDown') && setQuery(queryToken(head, rowBorders[
+        Math.min(rowCount - 1, Math.max(0, rowOf(head, query) + (key === 'ArrowUp' ? -1 : 1)))])));
 for (let index = 0; index < mask.heads; ++index)
     addHead(index);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => chooseHead(head));

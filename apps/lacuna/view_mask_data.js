@@ -34,15 +34,21 @@ function order(base64) { // stored as the distance from one more than the number
 
 const rowBorders = borders(mask.row_borders), keyBorders = borders(mask.key_borders);
 const queryOrder = order(mask.q_order), keyOrder = order(mask.k_order);
+const queryCount = rowBorders.at(-1), keyCount = keyBorders.at(-1);
 const rowCount = rowBorders.length - 1, blockCount = keyBorders.length - 1;
 
 // Spans of keys in the method's order, begin and end in turn; those of a row begin at first[head * rowCount + row].
 const first = new Uint32Array(mask.heads * rowCount), count = new Uint32Array(mask.heads * rowCount);
 const spans = decodeSpans(numbers(mask.spans));
-const rowOfToken = new Uint32Array(queryOrder.length);
-for (let row = 0; row < rowCount; ++row)
-    for (let position = rowBorders[row]; position < rowBorders[row + 1]; ++position)
-        rowOfToken[queryOrder[position]] = row;
+// There is one order for all heads, or one for each, again and again for each batch.
+const queryToken = (head, position) => queryOrder[head * queryCount % queryOrder.length + position];
+const keyToken = (head, position) => keyOrder[head * keyCount % keyOrder.length + position];
+const rows = new Uint32Array(queryOrder.length);
+const rowOf = (head, token) => rows[head * queryCount % rows.length + token];
+for (let head = 0; head < queryOrder.length / queryCount; ++head)
+    for (let row = 0; row < rowCount; ++row)
+        for (let position = rowBorders[row]; position < rowBorders[row + 1]; ++position)
+            rows[head * queryCount + queryToken(head, position)] = row;
 
 // A row is its number of spans plus one, then gap and length of each; or 0: it is that of the head before.
 function decodeSpans(packed) {
@@ -81,15 +87,15 @@ function keptCount(head, row) {
 }
 
 function keysOf(head, token) { // 1 for each key that is kept, in the order of the tokens
-    const kept = new Uint8Array(keyOrder.length);
-    eachSpan(head, rowOfToken[token], (begin, end) => {
+    const kept = new Uint8Array(keyCount);
+    eachSpan(head, rowOf(head, token), (begin, end) => {
         for (let position = begin; position < end; ++position)
-            kept[keyOrder[position]] = 1;
+            kept[keyToken(head, position)] = 1;
     });
     return kept;
 }
 
-const blockOfKey = new Uint32Array(keyOrder.length);
+const blockOfKey = new Uint32Array(keyCount);
 for (let block = 0; block < blockCount; ++block)
     blockOfKey.fill(block, keyBorders[block], keyBorders[block + 1]);
 
@@ -103,5 +109,5 @@ function density(head) {
     let pairs = 0;
     for (let row = 0; row < rowCount; ++row)
         pairs += (rowBorders[row + 1] - rowBorders[row]) * keptCount(head, row);
-    return pairs / (queryOrder.length * keyOrder.length);
+    return pairs / (queryCount * keyCount);
 }

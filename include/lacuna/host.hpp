@@ -223,9 +223,20 @@ public:
         uint32_t heads = 0;                   // B * Hq
         std::vector<uint32_t> row_borders;    // [rows + 1]
         std::vector<uint32_t> key_borders;    // [key blocks + 1]
-        std::vector<uint32_t> q_order;        // [Nq], method's position -> caller's token
-        std::vector<uint32_t> k_order;        // [Nk]
+        std::vector<uint32_t> q_order;        // [Nq] or [Hq, Nq], method's position -> caller's token
+        std::vector<uint32_t> k_order;        // [Nk] or [Hq, Nk]
         std::vector<std::vector<Span>> spans; // [heads * rows]
+        uint32_t queries() const { return row_borders.back(); } // Nq
+        uint32_t keys() const { return key_borders.back(); }    // Nk
+        // The caller's token at a position of the method's order, for slice b * Hq + h.
+        uint32_t queryToken(uint32_t slice, uint32_t position) const
+        {
+            return q_order[uint64_t(slice) * queries() % q_order.size() + position];
+        }
+        uint32_t keyToken(uint32_t slice, uint32_t position) const
+        {
+            return k_order[uint64_t(slice) * keys() % k_order.size() + position];
+        }
         double density() const;               // kept pairs / all pairs
         // uint8 [heads, Nq, Nk] in the caller's order / [heads, rows, key blocks] in the method's order
         std::vector<uint8_t> tokenMask() const;

@@ -310,12 +310,14 @@ typedef struct LacunaList
     uint32_t key_block_count;
     const uint32_t* row_borders; /* [row_count + 1] */
     const uint32_t* key_borders; /* [key_block_count + 1], the blocks that `mask --level block` shows */
-    const uint32_t* q_order;     /* [Nq], method's position -> caller's token; NULL is the identity */
-    const uint32_t* k_order;     /* [Nk] */
+    const uint32_t* q_order;     /* [Nq] or [Hq, Nq], method's position -> caller's token; NULL is the identity */
+    const uint32_t* k_order;     /* [Nk] or [Hq, Nk] */
     LacunaRegion region;
     uint64_t ranges_offset; /* bytes into the region */
     uint64_t spans_offset;
     uint32_t head_stride; /* rows between heads; 0: one list serves every batch and head */
+    uint32_t q_order_heads; /* orders in q_order, one after the other: 1 for all heads, or Hq */
+    uint32_t k_order_heads; /* likewise in k_order */
 } LacunaList;
 
 LACUNA_API LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list);

@@ -134,8 +134,10 @@ void storeTiles(AttendParams params, AttendItem item)
                 if (item.begin + row < item.end && quad < kHeadDim / 4)
                 {
                     if (item.slot == kNone)
-                        storeQuad(base, tokenAt(item.begin + row) * params.out_token * 2 + quad,
-                                  values, kHalfResult);
+                    {
+                        const uint token = tokenAt(params, item, item.begin + row);
+                        storeQuad(base, token * params.out_token * 2 + quad, values, kHalfResult);
+                    }
                     else
                         Vec4Array(partial).at[row * (kHeadDim + kPartialExtra) / 4 + quad] = values;
                 }

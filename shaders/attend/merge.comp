@@ -81,7 +81,8 @@ void main()
 
     // 3. O and LSE, in the caller's order.
     const uint position = merge.begin + row;
-    const uint token = isNull(push.order) ? position : UintArray(push.order).at[position];
+    const uint place = merge.head % push.q_heads * push.order_head + position;
+    const uint token = isNull(push.order) ? position : UintArray(push.order).at[place];
     const uvec2 result = advance(push.result,
                                  merge.head / push.q_heads * push.out_batch +
                                      merge.head % push.q_heads * push.out_head,

@@ -51,7 +51,7 @@ void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
     const uvec2 base = queriesOf(params, item, kHalfQ);
     [[unroll]] for (uint r = 0; r < kRows; ++r)
     {
-        const uint token = tokenAt(min(item.begin + r * kLanes + lane, item.end - 1));
+        const uint token = tokenAt(params, item, min(item.begin + r * kLanes + lane, item.end - 1));
         [[unroll]] for (uint i = 0; i < kQuads; ++i)
         {
             q[r * kQuads + i] =
@@ -146,7 +146,7 @@ void storeRows(AttendParams params, AttendItem item, uint lane, uint part)
         const uint row = r * kLanes + lane;
         if (item.begin + row < item.end)
         {
-            const uint token = tokenAt(item.begin + row);
+            const uint token = tokenAt(params, item, item.begin + row);
             const uint at =
                 is_part ? row * (kHeadDim + kPartialExtra) / 4 : token * params.out_token * 2;
             const float factor = is_part ? 1 : row_sum[r] > 0 ? 1 / row_sum[r] : 0;

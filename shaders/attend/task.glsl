@@ -106,9 +106,10 @@ void storeQuad(uvec2 base, uint index, vec4 quad, bool is_half)
 }
 
 // The caller's token at a position of the method's order.
-uint tokenAt(uint position)
+uint tokenAt(AttendParams params, AttendItem item, uint position)
 {
-    return isNull(push.order) ? position : UintArray(push.order).at[position];
+    const uint at = item.head % params.q_heads * params.order_head + position;
+    return isNull(push.order) ? position : UintArray(push.order).at[at];
 }
 
 // The partial result of an item: rows of head_dim + kPartialExtra numbers.

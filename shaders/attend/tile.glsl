@@ -73,7 +73,10 @@ void stageQueries(AttendParams params, AttendItem item)
         const uint octet = i % kWidth;
         uvec4 channels = uvec4(0);
         if (position < item.end && octet < kOctets)
-            channels = loadOctet(base, tokenAt(position) * params.q_token + octet, kHalfIn);
+        {
+            const uint token = tokenAt(params, item, position);
+            channels = loadOctet(base, token * params.q_token + octet, kHalfIn);
+        }
         q_tile[i / kWidth * kStride + octet] = channels;
     }
 }
@@ -142,7 +145,7 @@ void finishRows(AttendParams params, AttendItem item)
                 storePartialSum(partialOf(item, kRows, kHeadDim), row, kHeadDim, row_max[pass],
                                 sum);
             else if (!isNull(push.lse))
-                storeLse(params, item, tokenAt(item.begin + row), row_max[pass], sum);
+                storeLse(params, item, tokenAt(params, item, item.begin + row), row_max[pass], sum);
         }
     }
 }

@@ -3,13 +3,15 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 //
-// in     source  fp16 or fp32 [B, heads, tokens, D], strided
-// in     order   u32 [tokens]
+// in     source  fp16 or fp32 [B, heads / kGroup, tokens, D], strided
+// in     order   u32 [tokens], or [heads, tokens]
 // out    dense   [B, heads, tokens, D]: position i holds token order[i]
 //
 // grid   (ceil(tokens * vectors / kThreads), slices, 1), one 16-byte vector per invocation
 // spec   0 kThreads   workgroup size
 //        1 kVectors   16-byte vectors of one token
+//        2 kGroup     heads of dense for each head of the source
+//        3 kPerHead   there is an order for each head
 
 #extension GL_GOOGLE_include_directive : require
 #include "lib/memory.glsl"
@@ -17,6 +19,8 @@
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kVectors = 8;
+layout(constant_id = 2) const uint kGroup = 1;
+layout(constant_id = 3) const bool kPerHead = false;
 
 layout(push_constant, std430) uniform Push { GatherPush push; };
 
@@ -27,13 +31,15 @@ void main()
     if (position >= push.tokens)
         return;
 
-    const uint token = UintArray(push.order).at[position];
     uint slice = gl_WorkGroupID.y;
     do
     {
+        const uint head = slice % push.heads;
+        const uint first = kPerHead ? head * push.tokens : 0;
+        const uint token = UintArray(push.order).at[first + position];
         const uvec2 from = advance(push.source,
                                    slice / push.heads * push.source_batch +
-                                       slice % push.heads * push.source_head,
+                                       head / kGroup * push.source_head,
                                    16);
         const uvec2 to = advance(push.dense, slice * push.tokens, kVectors * 16);
         Uvec4Array(to).at[gl_GlobalInvocationID.x] =

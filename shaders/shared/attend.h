@@ -12,7 +12,7 @@ struct AttendPush
 {
     uvec2 params;   // AttendParams
     uvec2 items;    // AttendItem [item_count]
-    uvec2 order;    // u32 [Nq], position -> caller's token; address 0 is the identity
+    uvec2 order;    // u32 [Nq] or [Hq, Nq], position -> caller's token; address 0 is the identity
     uvec2 ranges;   // u32 {first, count} per list row
     uvec2 spans;    // u32 {begin, end}
     uvec2 partials; // f32 [slots, rows, D + 4], see kPartialExtra
@@ -34,6 +34,7 @@ struct AttendParams
     uint kv_group;    // Hq / Hkv
     uint head_stride; // list rows between heads; 0: one list for all
     uint slots;       // partial results between heads, where heads share the items
+    uint order_head;  // entries of the order between heads; 0: one order for all
     float scale_log2; // scale * log2(e): logits are in base 2
     uint q_batch, q_head, q_token;
     uint k_batch, k_head, k_token;
@@ -92,6 +93,7 @@ struct MergePush
     uint tile_rows;
     uint q_len;
     uint q_heads;
+    uint order_head; // as in AttendParams
     uint out_batch, out_head, out_token;
 };
 

@@ -12,10 +12,10 @@ LACUNA_SHARED_BEGIN
 struct GatherPush
 {
     uvec2 source;
-    uvec2 order; // u32 [tokens], position -> token of the source
+    uvec2 order; // u32, position -> token of the source
     uvec2 dense; // [slices, tokens, vectors]
     uint tokens;
-    uint heads;
+    uint heads;  // of dense
     uint slices; // B * heads
     uint source_batch, source_head, source_token;
 };

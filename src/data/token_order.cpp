@@ -6,6 +6,8 @@
 #include "token_order.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <numeric>
 
 namespace lacuna
 {
@@ -81,6 +83,27 @@ VideoOrder videoOrder(const VideoGrid& grid, const std::vector<uint32_t>& curve,
 VideoOrder sequenceOrder(uint32_t tokens, uint32_t block)
 {
     return videoOrder({{1, 1, tokens}}, {}, block);
+}
+
+VideoOrder perHeadOrder(const std::vector<VideoOrder>& orders, const std::vector<uint32_t>& choices)
+{
+    VideoOrder result = orders[choices[0]];
+    if (std::count(choices.begin(), choices.end(), choices[0]) == std::ptrdiff_t(choices.size()))
+        return result;
+    result.heads = uint32_t(choices.size());
+    result.perm.clear();
+    for (const uint32_t choice : choices)
+    {
+        const size_t begin = result.perm.size();
+        result.perm.insert(result.perm.end(), orders[choice].perm.begin(),
+                           orders[choice].perm.end());
+        if (orders[choice].perm.empty())
+        {
+            result.perm.resize(begin + result.tokens());
+            std::iota(result.perm.begin() + std::ptrdiff_t(begin), result.perm.end(), 0u);
+        }
+    }
+    return result;
 }
 
 TileOrder tileOrder(const VideoGrid& grid, const Size3& tile)

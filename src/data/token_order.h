@@ -14,14 +14,18 @@ namespace lacuna
 // perm[position in the method's order] = the caller's token; empty is the identity. Always a
 // bijection: ragged blocks are expressed by their borders, never by padding tokens.
 // borders[i] .. borders[i + 1] are the positions of block i; ascending, from 0 to the number of
-// tokens, no empty block.
+// tokens, no empty block. With an order for each query head perm[head * tokens + position] is the
+// token, and the borders are the same for all heads.
 struct TokenOrder
 {
     std::vector<uint32_t> perm;
     std::vector<uint32_t> borders;
+    uint32_t heads = 1; // orders in perm: one for all heads, or one for each query head
 
     uint32_t blocks() const { return uint32_t(borders.size()) - 1; }
     uint32_t blockSize(uint32_t i) const { return borders[i + 1] - borders[i]; }
+    uint32_t tokens() const { return borders.back(); }
+    // Of the first head, where each has its order.
     uint32_t token(uint32_t position) const { return perm.empty() ? position : perm[position]; }
 };
 
@@ -44,6 +48,11 @@ VideoOrder videoOrder(const VideoGrid& grid, const std::vector<uint32_t>& curve,
                       const std::vector<uint32_t>& sizes);
 // The same for a sequence without a grid.
 VideoOrder sequenceOrder(uint32_t tokens, uint32_t block);
+
+// An order for each query head: orders[choices[head]]. The orders have the same blocks. Where all
+// heads chose the same it is that one, for all heads.
+VideoOrder perHeadOrder(const std::vector<VideoOrder>& orders,
+                        const std::vector<uint32_t>& choices);
 
 // Tiles in raster order, raster inside each; border tiles hold only their real tokens.
 struct TileOrder : VideoOrder

@@ -72,13 +72,13 @@ void Attention::recordSelect(Commands& commands, const LacunaMemory& q, const La
 namespace
 {
 
-std::vector<uint32_t> orderOf(const uint32_t* order, uint32_t count)
+std::vector<uint32_t> orderOf(const uint32_t* order, uint64_t heads, uint32_t count)
 {
-    std::vector<uint32_t> result(count);
+    std::vector<uint32_t> result(heads * count);
     if (order)
-        std::copy_n(order, count, result.begin());
+        std::copy_n(order, result.size(), result.begin());
     else
-        std::iota(result.begin(), result.end(), 0u);
+        std::iota(result.begin(), result.end(), 0u); // the identity is one order for all heads
     return result;
 }
 
@@ -103,8 +103,8 @@ Attention::Kept Attention::kept() const
     kept.heads = heads_;
     kept.row_borders.assign(list.row_borders, list.row_borders + list.row_count + 1);
     kept.key_borders.assign(list.key_borders, list.key_borders + list.key_block_count + 1);
-    kept.q_order = orderOf(list.q_order, kept.row_borders.back());
-    kept.k_order = orderOf(list.k_order, kept.key_borders.back());
+    kept.q_order = orderOf(list.q_order, list.q_order_heads, kept.queries());
+    kept.k_order = orderOf(list.k_order, list.k_order_heads, kept.keys());
 
     const uint32_t stored_heads = list.head_stride == 0 ? 1 : heads_;
     std::vector<uint32_t> ranges(2 *
@@ -135,23 +135,27 @@ double Attention::Kept::density() const
         for (const Span& span : spans[i])
             pairs +=
                 double(row_borders[i % rows + 1] - row_borders[i % rows]) * (span.end - span.begin);
-    return pairs / (double(heads) * double(q_order.size()) * double(k_order.size()));
+    return pairs / (double(heads) * queries() * keys());
 }
 
 std::vector<uint8_t> Attention::Kept::tokenMask() const
 {
-    const uint64_t q_len = q_order.size(), k_len = k_order.size();
+    const uint64_t q_len = queries(), k_len = keys();
     const size_t rows = row_borders.size() - 1;
     std::vector<uint8_t> mask(heads * q_len * k_len);
     for (size_t i = 0; i < spans.size(); ++i)
+    {
+        const uint32_t slice = uint32_t(i / rows);
         for (uint32_t position = row_borders[i % rows]; position < row_borders[i % rows + 1];
              ++position)
         {
-            uint8_t* const line = mask.data() + (i / rows * q_len + q_order[position]) * k_len;
+            uint8_t* const line =
+                mask.data() + (slice * q_len + queryToken(slice, position)) * k_len;
             for (const Span& span : spans[i])
                 for (uint32_t key = span.begin; key < span.end; ++key)
-                    line[k_order[key]] = 1;
+                    line[keyToken(slice, key)] = 1;
         }
+    }
     return mask;
 }
 

@@ -32,9 +32,10 @@ AttendParams makeParams(const Problem& p, const AttendInputs& in, const Work& wo
     params.q_len = p.q_len;
     params.k_len = p.k_len;
     params.q_heads = p.q_heads;
-    params.kv_group = p.q_heads / p.kv_heads;
+    params.kv_group = p.q_heads / in.k.heads;
     params.head_stride = in.list.head_stride;
     params.slots = work.slots;
+    params.order_head = in.q_order.heads > 1 ? p.q_len : 0;
     params.scale_log2 = float(p.scale * std::log2(std::exp(1.0)));
     params.q_batch = stride8(in.q.strides.batch);
     params.q_head = stride8(in.q.strides.head);
@@ -197,7 +198,7 @@ void attend(PlanBuilder& b, const AttendInputs& inputs)
         .write(offsetof(AttendPush, result), PlanBuilder::caller(Caller::Out))
         .write(offsetof(AttendPush, lse), PlanBuilder::caller(Caller::Lse))
         .flatGroups(work.item_count * work.shares, offsetof(AttendPush, first_group));
-    mergeWork(b, work, choice.tile, order);
+    mergeWork(b, work, choice.tile, order, params.order_head);
 }
 
 } // namespace lacuna

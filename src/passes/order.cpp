@@ -40,17 +40,19 @@ Operand gatherTokens(PlanBuilder& b, const Operand& operand, const TokenOrder& o
 
     const uint32_t elements_per_vector = kVectorBytes / dtypeBytes(operand.dtype);
     const uint32_t vectors = b.problem().head_dim / elements_per_vector;
-    const uint64_t slices = uint64_t(b.problem().batch) * operand.heads;
 
     Operand dense = operand;
+    if (order.heads > 1)
+        dense.heads = order.heads;
+    const uint64_t slices = uint64_t(b.problem().batch) * dense.heads;
     dense.slot = b.workspace(slices * operand.tokens * vectors * kVectorBytes);
     dense.strides.token = b.problem().head_dim;
     dense.strides.head = dense.strides.token * operand.tokens;
-    dense.strides.batch = dense.strides.head * operand.heads;
+    dense.strides.batch = dense.strides.head * dense.heads;
 
     GatherPush push = {};
     push.tokens = operand.tokens;
-    push.heads = operand.heads;
+    push.heads = dense.heads;
     push.slices = uint32_t(slices);
     push.source_batch = uint32_t(operand.strides.batch / elements_per_vector);
     push.source_head = uint32_t(operand.strides.head / elements_per_vector);
@@ -63,7 +65,7 @@ Operand gatherTokens(PlanBuilder& b, const Operand& operand, const TokenOrder& o
     pass.read(offsetof(GatherPush, source), operand.slot)
         .read(offsetof(GatherPush, order), b.constants(order.perm))
         .write(offsetof(GatherPush, dense), dense.slot)
-        .spec({kThreads, vectors})
+        .spec({kThreads, vectors, dense.heads / operand.heads, order.heads > 1})
         .push(push)
         .groups(uint32_t((invocations + kThreads - 1) / kThreads),
                 std::min(push.slices, b.caps().max_groups[1]));

@@ -26,11 +26,12 @@ Operand operandK(const Problem& problem);
 Operand operandV(const Problem& problem);
 
 // ORDER: a dense copy of `operand` with token perm[i] at position i (uint32 [tokens]). An empty order returns `operand`.
+// With an order for each query head the copy has all query heads, also where they shared the keys of one head.
 // Gather v when the list is done: lacunaCmdSelect is given no v, and stops before that pass.
 Operand gatherTokens(PlanBuilder& b, const Operand& operand, const TokenOrder& order, const char* name);
 
 // ESTIMATE: mean of every block, fp32 [B, heads, blocks, D]. The operand is in the caller's order, or in the method's
-// when it was gathered (`gathered`).
+// when it was gathered (`gathered`). The order is one for all heads.
 Slot poolBlocks(PlanBuilder& b, const Operand& operand, const TokenOrder& order, bool gathered, const char* name);
 
 // ESTIMATE: W[b, h, I, J] = q_mean[I] . k_mean[J], fp32 [B, Hq, rows, blocks]. Not scaled: only its order matters.

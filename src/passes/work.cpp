@@ -274,7 +274,8 @@ Work makeWork(PlanBuilder& b, const AttendInputs& inputs, const AttendTile& tile
     return work;
 }
 
-void mergeWork(PlanBuilder& b, const Work& work, const AttendTile& tile, Slot order)
+void mergeWork(PlanBuilder& b, const Work& work, const AttendTile& tile, Slot order,
+               uint32_t order_head)
 {
     if (work.merge_count == 0)
         return;
@@ -285,6 +286,7 @@ void mergeWork(PlanBuilder& b, const Work& work, const AttendTile& tile, Slot or
     push.tile_rows = tile.rows;
     push.q_len = p.q_len;
     push.q_heads = p.q_heads;
+    push.order_head = order_head;
     push.out_batch = uint32_t(p.out.batch / 8);
     push.out_head = uint32_t(p.out.head / 8);
     push.out_token = uint32_t(p.out.token / 8);
