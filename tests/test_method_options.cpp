@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // test_methods turns one option at a time; here they meet, and heads differ from each other.
-#include "harness.h"
+#include "harness_options.h"
 
 #include <algorithm>
 #include <cstring>
@@ -15,37 +15,6 @@ using namespace lacuna::test;
 
 namespace
 {
-
-// A value near the lower end, where masks are neither empty nor full on small videos.
-std::string randomValue(const OptionDesc& option, uint32_t q_heads, Rng& rng)
-{
-    const auto number = [&](int limit)
-    {
-        return int(option.min) + rng.below(std::min(int(option.max - option.min), limit) + 1);
-    };
-    const auto choice = [&]
-    {
-        return std::string(choiceName(option, uint32_t(rng.below(int(option.max) + 1))));
-    };
-    switch (option.type)
-    {
-    case OptionType::Int:
-        return std::to_string(number(rng.below(2) == 0 ? 3 : 40));
-    case OptionType::Float:
-        return std::to_string(option.min + rng.uniform() * (option.max - option.min));
-    case OptionType::Size3:
-        return std::to_string(number(3)) + "x" + std::to_string(number(5)) + "x" +
-               std::to_string(number(6));
-    case OptionType::Choice:
-        return choice();
-    case OptionType::PerHead:
-        std::string list = choice();
-        for (uint32_t head = 1; head < q_heads; ++head)
-            list += "," + choice();
-        return list;
-    }
-    return {};
-}
 
 Case randomCase(const Method& method, const LacunaVideoGrid& grid, Rng& rng)
 {

@@ -7,7 +7,7 @@
 //   selection   did the device keep the keys that reference() keeps?
 //   attention   given the keys that the device kept, is the output right?
 // A new method is covered without an edit here. Rerun one case: test_methods --case=TEXT, a part of the printed id.
-#include "harness.h"
+#include "harness_options.h"
 
 #include <algorithm>
 #include <cmath>
@@ -19,8 +19,6 @@ using namespace lacuna::test;
 
 namespace
 {
-
-using OptionValues = std::vector<std::pair<std::string, std::string>>;
 
 LacunaPlanDesc shape(uint32_t batch, uint32_t q_heads, uint32_t kv_heads, uint32_t q_len, uint32_t k_len,
                      uint32_t head_dim, LacunaDtype dtype = LACUNA_DTYPE_F16)
@@ -73,58 +71,6 @@ std::vector<LacunaPlanDesc> shapes()
     };
 }
 
-std::string valueText(const OptionDesc& option, double value)
-{
-    if (option.choices)
-        return std::string(choiceName(option, uint32_t(value)));
-    char text[32];
-    std::snprintf(text, sizeof text, "%.9g", value);
-    const std::string one = text;
-    return option.type == OptionType::Size3 ? one + "x" + one + "x" + one : one;
-}
-
-// Stands for a list over the heads, which only the shape can write.
-constexpr const char* kEachInTurn = "each choice in turn, the last one first";
-
-void writeLists(const Method& method, uint32_t q_heads, OptionValues& values)
-{
-    for (auto& [name, value] : values)
-        for (const OptionDesc& option : method.options)
-        {
-            if (option.name != name || value != kEachInTurn)
-                continue;
-            value.clear();
-            const uint32_t choices = uint32_t(option.max) + 1;
-            for (uint32_t head = 0; head < q_heads; ++head)
-                value += (head == 0 ? "" : ",") +
-                         valueText(option, choices - 1 - head % choices);
-        }
-}
-
-// The defaults, each option alone at both ends of its range (every choice), and values that make ragged blocks.
-std::vector<OptionValues> optionSweep(const Method& method)
-{
-    std::vector<OptionValues> sweep = {{}};
-    OptionValues odd;
-    for (const OptionDesc& option : method.options)
-    {
-        const double step = option.choices ? 1 : option.max - option.min;
-        for (double value = option.min; value <= option.max; value += step)
-            sweep.push_back({{option.name, valueText(option, value)}});
-        if (option.type == OptionType::Size3)
-            odd.push_back({option.name, std::strcmp(option.name, "tile") == 0 ? "2x3x4" : "2x1x3"});
-        else if (option.type == OptionType::Int)
-            odd.push_back({option.name, option.min == 0 ? "1" : "13"});
-        else if (option.type == OptionType::Float)
-            odd.push_back({option.name, "0.4"});
-        else if (option.type == OptionType::PerHead)
-            odd.push_back({option.name, kEachInTurn});
-    }
-    if (!odd.empty())
-        sweep.push_back(odd);
-    return sweep;
-}
-
 void checkBorders(const std::vector<uint32_t>& borders, uint32_t tokens)
 {
     REQUIRE(borders.size() >= 2);
@@ -133,13 +79,17 @@ void checkBorders(const std::vector<uint32_t>& borders, uint32_t tokens)
     CHECK(std::is_sorted(borders.begin(), borders.end(), std::less_equal<>()));
 }
 
-void checkBijection(std::vector<uint32_t> order, uint32_t tokens)
+// One order for all heads, or one for each.
+void checkBijections(std::vector<uint32_t> order, uint32_t tokens, uint32_t heads)
 {
-    REQUIRE(order.size() == tokens);
-    std::sort(order.begin(), order.end());
-    for (uint32_t i = 0; i < tokens; ++i)
-        if (order[i] != i)
-            FAIL_CHECK("not a permutation");
+    REQUIRE((order.size() == tokens || order.size() == size_t(tokens) * heads));
+    for (auto begin = order.begin(); begin != order.end(); begin += tokens)
+    {
+        std::sort(begin, begin + tokens);
+        for (uint32_t i = 0; i < tokens; ++i)
+            if (begin[i] != i)
+                FAIL_CHECK("not a permutation");
+    }
 }
 
 // Lists promise this much to ATTEND, whatever the method.
@@ -147,8 +97,8 @@ void checkWellFormed(const host::Attention::Kept& kept, const Problem& p)
 {
     checkBorders(kept.row_borders, p.q_len);
     checkBorders(kept.key_borders, p.k_len);
-    checkBijection(kept.q_order, p.q_len);
-    checkBijection(kept.k_order, p.k_len);
+    checkBijections(kept.q_order, p.q_len, p.q_heads);
+    checkBijections(kept.k_order, p.k_len, p.q_heads);
     REQUIRE(kept.spans.size() == size_t(p.heads()) * (kept.row_borders.size() - 1));
     bool is_sound = true;
     for (const auto& row : kept.spans)
@@ -258,8 +208,9 @@ void eachCase(bool with_ends, const F& f)
             skip(method->name, "its list comes from the caller; test_attend covers it");
             continue;
         }
-        const std::vector<OptionValues> sweep = optionSweep(*method);
         for (const LacunaPlanDesc& desc : shapes())
+        {
+            const std::vector<OptionValues> sweep = optionSweep(*method, desc.q_heads);
             for (size_t i = 0; i < sweep.size(); ++i)
             {
                 if (!with_ends && i != 0 && i != sweep.size() - 1)
@@ -267,7 +218,6 @@ void eachCase(bool with_ends, const F& f)
                 Case c;
                 c.method = method->name;
                 c.options = sweep[i];
-                writeLists(*method, desc.q_heads, c.options);
                 c.desc = desc;
                 const std::string id = c.id();
                 INFO(id);
@@ -279,6 +229,7 @@ void eachCase(bool with_ends, const F& f)
                 else if (i == 0)
                     skip(id, refusal);
             }
+        }
     }
 }
 
@@ -340,8 +291,7 @@ TEST_CASE("the same list on matrix cores")
         c.desc = video(1, 4, 2, {5, 7, 9, 3, 13});
         c.desc.tier = LACUNA_TIER_COOPMAT;
         check(c);
-        c.options = optionSweep(*method).back(); // ragged blocks, all kinds of heads
-        writeLists(*method, c.desc.q_heads, c.options);
+        c.options = optionSweep(*method, c.desc.q_heads).back(); // ragged blocks, all kinds of heads
         check(c);
     }
 }
@@ -355,8 +305,7 @@ TEST_CASE("the density of a plan: exact for a static list, a bound for a dynamic
         Case c;
         c.method = method->name;
         c.desc = video(2, 4, 2, {5, 7, 9, 3, 4});
-        c.options = optionSweep(*method).back();
-        writeLists(*method, c.desc.q_heads, c.options);
+        c.options = optionSweep(*method, c.desc.q_heads).back();
         if (!refusalOf(c).empty())
             c.options.clear();
         const std::string id = c.id();

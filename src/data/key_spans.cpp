@@ -22,6 +22,16 @@ void KeySpans::append(const std::vector<KeySpan>& row)
     first.push_back(uint32_t(spans.size()));
 }
 
+void KeySpans::appendHead(const KeySpans& head)
+{
+    if (first.empty())
+        first.push_back(0);
+    const uint32_t base = first.back();
+    for (uint32_t row = 1; row <= head.rows; ++row)
+        first.push_back(base + head.first[row]);
+    spans.insert(spans.end(), head.spans.begin(), head.spans.end());
+}
+
 uint64_t KeySpans::keys(uint32_t index) const
 {
     uint64_t sum = 0;

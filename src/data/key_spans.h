@@ -31,6 +31,8 @@ struct KeySpans
 
     // Appends the next row. Touching spans are merged; `row` must be ascending and disjoint.
     void append(const std::vector<KeySpan>& row);
+    // Appends the rows of one more head.
+    void appendHead(const KeySpans& head);
     uint64_t keys(uint32_t index) const; // kept keys of one row
     // Kept (query, key) pairs over all heads; row r holds row_borders[r + 1] - row_borders[r]
     // queries.
@@ -38,8 +40,7 @@ struct KeySpans
 };
 
 // The list of a pattern of blocks, for all heads: does query block i keep key block j, both counted
-// without text? Text queries keep every key, text keys are kept by every query; both orders have
-// the same text.
+// without text? Text queries keep every key, text keys are kept by every query.
 KeySpans blockSpans(const VideoOrder& queries, const VideoOrder& keys,
                     const std::function<bool(uint32_t i, uint32_t j)>& keeps);
 

@@ -1,4 +1,5 @@
-// sliding_tile.cpp - Sliding Tile Attention: every tile of the video keeps a box of tiles around it.
+// sliding_tile.cpp - Sliding Tile Attention: every tile of the video keeps a box of tiles around it, of a size that may
+// differ from head to head.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -12,8 +13,10 @@
 //          |key - c| <= k/2 are kept; the whole axis if 2 * (k/2) + 1 >= n. Text queries keep every key, text keys are
 //          kept by every query.
 // Paper    arXiv 2502.04507; with odd k it is GNA / NATTEN with window k * tile and stride tile.
-// Cost     product over the axes of min(2 * (k/2) + 1, n) / n of dense.
-// Passes   gather V, gather K, attend; the list is made on the host, one for all heads
+//          Their search writes a window for each step, layer and head, the one whose output is nearest to that of full
+//          attention; `window` takes the table of one layer in one step: 3x3x5*2,1x6x10. A window of all tiles is full.
+// Cost     product over the axes of min(2 * (k/2) + 1, n) / n of dense, the mean over the heads.
+// Passes   gather V, gather K, attend; the list is made on the host, one for all heads when their windows are the same
 // Limits   An even k acts like k + 1, as in the authors' code. Their code needs grids that are multiples of the tile,
 //          and pads the text; here border tiles hold just the tokens that exist.
 
@@ -34,7 +37,7 @@ enum
 
 const OptionDesc kOptions[] = {
     {"tile", OptionType::Size3, "4x4x4", 1, 64, "tokens of one tile: frames x rows x columns"},
-    {"window", OptionType::Size3, "3x3x3", 1, 1024, "tiles kept around each tile, per axis"},
+    {"window", OptionType::PerHeadSize3, "3x3x3", 1, 1024, "tiles kept around each tile, per axis"},
 };
 
 std::string unsupportedReason(const Problem& p, const Options&)
@@ -94,8 +97,17 @@ KeySpans windowSpans(const VideoGrid& grid, const TileOrder& order, const Size3&
 Built build(PlanBuilder& b, const Problem& p, const Options& options)
 {
     const TileOrder order = tileOrder(p.grid, options.size3(kTile));
-    const KeySpans spans = windowSpans(p.grid, order, options.size3(kWindow));
+    std::vector<KeySpans> lists; // one for each of the windows
+    for (const OptionValue::Entry& entry : options.entries(kWindow))
+        lists.push_back(windowSpans(p.grid, order, entry.size));
+    if (lists.size() == 1)
+        return attendSpans(b, lists[0], order, order);
 
+    KeySpans spans;
+    spans.rows = order.blocks();
+    spans.heads = p.heads();
+    for (uint32_t slice = 0; slice < p.heads(); ++slice)
+        spans.appendHead(lists[options.choice(kWindow, slice % p.q_heads)]);
     return attendSpans(b, spans, order, order);
 }
 
@@ -127,13 +139,15 @@ bool keeps(const VideoGrid& grid, const Size3& tile, const Size3& window, uint32
 void reference(const Problem& p, const Options& options, const ReferenceInputs&, uint32_t first_query,
                uint32_t query_count, uint8_t* mask)
 {
-    const uint64_t head_size = uint64_t(query_count) * p.k_len;
-    for (uint32_t i = 0; i < query_count; ++i)
-        for (uint32_t key = 0; key < p.k_len; ++key)
-            mask[uint64_t(i) * p.k_len + key] =
-                keeps(p.grid, options.size3(kTile), options.size3(kWindow), first_query + i, key);
-    for (uint32_t slice = 1; slice < p.heads(); ++slice)
-        std::copy_n(mask, head_size, mask + slice * head_size);
+    for (uint32_t slice = 0; slice < p.heads(); ++slice)
+    {
+        const uint32_t entry = options.choice(kWindow, slice % p.q_heads);
+        const Size3 tile = options.size3(kTile), window = options.entries(kWindow)[entry].size;
+        for (uint32_t i = 0; i < query_count; ++i)
+            for (uint32_t key = 0; key < p.k_len; ++key)
+                mask[(uint64_t(slice) * query_count + i) * p.k_len + key] =
+                    keeps(p.grid, tile, window, first_query + i, key);
+    }
 }
 
 } // namespace

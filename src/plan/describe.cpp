@@ -25,6 +25,10 @@ const char* typeName(OptionType type)
         return "choice";
     case OptionType::PerHead:
         return "per head";
+    case OptionType::PerHeadSize3:
+        return "size3 per head";
+    case OptionType::PerHeadMap:
+        return "map per head";
     }
     return "";
 }
@@ -51,11 +55,13 @@ void writeValue(Json& json, const OptionDesc& option, const Options& options, ui
     }
     else if (option.type == OptionType::Choice)
         json.value(choiceName(option, uint32_t(options.integer(i))));
-    else if (option.type == OptionType::PerHead)
+    else if (isPerHead(option.type))
     {
         std::string names;
         for (const uint32_t choice : options.heads(i))
-            names.append(names.empty() ? "" : ",").append(choiceName(option, choice));
+            names.append(names.empty() ? "" : ",")
+                .append(option.type == OptionType::PerHead ? choiceName(option, choice)
+                                                           : options.entries(i)[choice].text);
         json.value(names);
     }
     else

@@ -140,7 +140,7 @@ bool checkHeads(const Problem& p, const Method& method, const Options& options,
     for (uint32_t i = 0; i < method.options.size(); ++i)
     {
         const OptionDesc& desc = method.options[i];
-        if (desc.type != OptionType::PerHead)
+        if (!isPerHead(desc.type))
             continue;
         const size_t entries = options.heads(i).size();
         if (entries != 1 && entries != p.q_heads)

@@ -38,6 +38,13 @@ std::string expectation(const OptionDesc& desc)
     case OptionType::PerHead:
         return std::string("one of ") + desc.choices +
                " for all heads, or one for each, as in a,b*3";
+    case OptionType::PerHeadSize3:
+        return "FRAMESxROWSxCOLUMNS, each in " + range +
+               ", for all heads, or one for each, as in a,b*3";
+    case OptionType::PerHeadMap:
+        return std::string(desc.choices) +
+               " or rows of 0 and 1 of one length, as in 110/011, for all heads, or one for each, "
+               "as in a,b*3";
     }
     return {};
 }
@@ -52,6 +59,49 @@ bool readNumber(const char*& text, const OptionDesc& desc, double& value)
         return false;
     text = end;
     return is_number;
+}
+
+// "4x4x4" for three.
+bool readNumbers(const char* text, const OptionDesc& desc, int count, double (&values)[3])
+{
+    for (int i = 0; i < count; ++i)
+    {
+        if (i > 0 && *text++ != 'x')
+            return false;
+        if (!readNumber(text, desc, values[i]))
+            return false;
+    }
+    return *text == '\0';
+}
+
+bool readSize(OptionValue::Entry& entry, const OptionDesc& desc)
+{
+    double size[3] = {};
+    if (!readNumbers(entry.text.c_str(), desc, 3, size))
+        return false;
+    entry.size = {uint32_t(size[0]), uint32_t(size[1]), uint32_t(size[2])};
+    return true;
+}
+
+// "110/011": rows of the same length.
+bool readMap(std::string_view text, BlockMap& map)
+{
+    map.columns = uint32_t(std::min(text.find('/'), text.size()));
+    for (bool is_last = false; !is_last; ++map.rows)
+    {
+        const std::string_view row = text.substr(0, text.find('/'));
+        is_last = row.size() == text.size();
+        text.remove_prefix(is_last ? row.size() : row.size() + 1);
+        if (row.empty() || row.size() != map.columns)
+            return false;
+        for (const char cell : row)
+        {
+            if (cell != '0' && cell != '1')
+                return false;
+            map.cells.push_back(cell == '1');
+        }
+    }
+    return true;
 }
 
 bool readChoice(std::string_view text, const char* choices, double& value)
@@ -72,10 +122,33 @@ bool readChoice(std::string_view text, const char* choices, double& value)
 
 constexpr uint32_t kMaxHeads = 65535;
 
-// "a,b*3"
-bool readPerHead(std::string_view text, const char* choices, std::vector<uint32_t>& heads)
+// The index of `entry` in `value`, which gets it when it is new; -1: it cannot be read.
+int64_t readEntry(std::string_view text, const OptionDesc& desc, OptionValue& value)
 {
-    heads.clear();
+    if (desc.type == OptionType::PerHead)
+    {
+        double choice = 0;
+        return readChoice(text, desc.choices, choice) ? int64_t(choice) : -1;
+    }
+    for (size_t i = 0; i < value.entries.size(); ++i)
+        if (value.entries[i].text == text)
+            return int64_t(i);
+    OptionValue::Entry entry;
+    entry.text = text;
+    double choice = 0;
+    if (desc.type == OptionType::PerHeadSize3 ? !readSize(entry, desc)
+                                              : !readChoice(text, desc.choices, choice) &&
+                                                    !readMap(text, entry.map))
+        return -1;
+    value.entries.push_back(std::move(entry));
+    return int64_t(value.entries.size()) - 1;
+}
+
+// "a,b*3"
+bool readPerHead(std::string_view text, const OptionDesc& desc, OptionValue& value)
+{
+    value.heads.clear();
+    value.entries.clear();
     for (bool is_last = false; !is_last;)
     {
         const size_t end = std::min(text.find(','), text.size());
@@ -92,30 +165,21 @@ bool readPerHead(std::string_view text, const char* choices, std::vector<uint32_
                 return false;
             entry = entry.substr(0, star);
         }
-        double choice = 0;
-        if (!readChoice(entry, choices, choice) || count > kMaxHeads - heads.size())
+        const int64_t index = readEntry(entry, desc, value);
+        if (index < 0 || count > kMaxHeads - value.heads.size())
             return false;
-        heads.insert(heads.end(), count, uint32_t(choice));
+        value.heads.insert(value.heads.end(), count, uint32_t(index));
     }
     return true;
 }
 
 bool readValue(const char* text, const OptionDesc& desc, OptionValue& result)
 {
-    double (&value)[3] = result.v;
-    if (desc.type == OptionType::PerHead)
-        return readPerHead(text, desc.choices, result.heads);
+    if (isPerHead(desc.type))
+        return readPerHead(text, desc, result);
     if (desc.type == OptionType::Choice)
-        return readChoice(text, desc.choices, value[0]);
-    const int numbers = desc.type == OptionType::Size3 ? 3 : 1;
-    for (int i = 0; i < numbers; ++i)
-    {
-        if (i > 0 && *text++ != 'x')
-            return false;
-        if (!readNumber(text, desc, value[i]))
-            return false;
-    }
-    return *text == '\0';
+        return readChoice(text, desc.choices, result.v[0]);
+    return readNumbers(text, desc, desc.type == OptionType::Size3 ? 3 : 1, result.v);
 }
 
 std::string knownNames(std::span<const OptionDesc> table)
@@ -127,6 +191,30 @@ std::string knownNames(std::span<const OptionDesc> table)
 }
 
 } // namespace
+
+bool isPerHead(OptionType type)
+{
+    return type == OptionType::PerHead || type == OptionType::PerHeadSize3 ||
+           type == OptionType::PerHeadMap;
+}
+
+bool BlockMap::meets(uint32_t i, uint32_t query_blocks, uint32_t j, uint32_t key_blocks) const
+{
+    const auto first = [](uint64_t block, uint64_t blocks, uint64_t parts)
+    {
+        return block * parts / blocks;
+    };
+    const auto end = [](uint64_t block, uint64_t blocks, uint64_t parts)
+    {
+        return ((block + 1) * parts + blocks - 1) / blocks;
+    };
+    for (uint64_t row = first(i, query_blocks, rows); row < end(i, query_blocks, rows); ++row)
+        for (uint64_t column = first(j, key_blocks, columns); column < end(j, key_blocks, columns);
+             ++column)
+            if (cells[row * columns + column])
+                return true;
+    return false;
+}
 
 bool parseOptions(std::span<const OptionDesc> table, std::span<const LacunaOption> given, const char* owner,
                   Options& options, std::string& sentence)

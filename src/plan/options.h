@@ -22,7 +22,23 @@ enum class OptionType
     Float,  // "0.25"
     Size3,  // "4x4x4": frames x rows x columns, each within min .. max
     Choice, // one of `choices`, as its index
-    PerHead, // a choice for each query head, "spatial,temporal*3"; a single one is for all heads
+    // For each query head, "a,b*3"; a single one is for all heads.
+    PerHead,      // a choice
+    PerHeadSize3, // a size
+    PerHeadMap,   // a block map, "110/011", or one of `choices`
+};
+
+bool isPerHead(OptionType type);
+
+// Which of rows x columns parts of a square are on.
+struct BlockMap
+{
+    uint32_t rows = 0;
+    uint32_t columns = 0;
+    std::vector<uint8_t> cells; // 1: on
+
+    // Of a square of query_blocks x key_blocks: is any cell on that block (i, j) meets?
+    bool meets(uint32_t i, uint32_t query_blocks, uint32_t j, uint32_t key_blocks) const;
 };
 
 struct OptionDesc
@@ -33,13 +49,21 @@ struct OptionDesc
     double min;
     double max;
     const char* meaning;             // one clause, no full stop
-    const char* choices = nullptr;   // Choice and PerHead only: "a|b|c"
+    const char* choices = nullptr;   // Choice, PerHead and PerHeadMap only: "a|b|c"
 };
 
 struct OptionValue
 {
     double v[3] = {};
-    std::vector<uint32_t> heads; // PerHead only
+    // For each query head only: indices of choices, or of entries.
+    std::vector<uint32_t> heads;
+    struct Entry
+    {
+        std::string text;
+        Size3 size;   // PerHeadSize3
+        BlockMap map; // PerHeadMap; without rows: a choice
+    };
+    std::vector<Entry> entries; // the different ones of PerHeadSize3 and PerHeadMap
     double operator[](int i) const { return v[i]; }
 };
 
@@ -54,12 +78,14 @@ public:
         return {uint32_t(values_[i][0]), uint32_t(values_[i][1]), uint32_t(values_[i][2])};
     }
     bool given(uint32_t i) const { return given_[i]; }
-    // Of a PerHead option: its choices, one or as many as there are query heads, and that of a head.
+    // Of an option for each query head: its indices, one or as many as there are query heads, and
+    // that of a head; of a choice, or of an entry.
     const std::vector<uint32_t>& heads(uint32_t i) const { return values_[i].heads; }
     uint32_t choice(uint32_t i, uint32_t q_head) const
     {
         return heads(i).size() == 1 ? heads(i)[0] : heads(i)[q_head];
     }
+    const std::vector<OptionValue::Entry>& entries(uint32_t i) const { return values_[i].entries; }
     // For numbers whose 0 means "choose": any other one replaces what was chosen.
     void replace(uint32_t i, uint32_t& chosen) const
     {
