@@ -188,3 +188,41 @@ TEST_CASE("a list over the heads that cannot be read is refused, with what is ex
     CHECK(refusal("paro", "map", "1,0,band") ==
           "option 'map' of method 'paro' is for 3 heads, expected 1 or 2");
 }
+
+TEST_CASE("interspatial: a frame keeps the condition tokens of its frame, whatever their number")
+{
+    const auto masksOfCross = [](const OptionValues& options, uint32_t queries, uint32_t keys)
+    {
+        Case c;
+        c.method = "interspatial";
+        c.options = options;
+        c.desc.batch = c.desc.q_heads = 1;
+        c.desc.q_len = queries;
+        c.desc.k_len = keys;
+        c.desc.head_dim = 8;
+        c.desc.dtype = LACUNA_DTYPE_F32;
+        const Request request = c.request();
+        std::vector<uint8_t> mask(queries * keys);
+        request.method->reference(request.problem, request.options, {}, 0, queries, mask.data());
+        std::vector<std::string> rows;
+        for (uint32_t query = 0; query < queries; ++query)
+        {
+            rows.emplace_back();
+            for (uint32_t key = 0; key < keys; ++key)
+                rows.back() += mask[query * keys + key] ? '1' : '0';
+        }
+        return rows;
+    };
+    CHECK(masksOfCross({{"frames", "3"}}, 6, 9) ==
+          std::vector<std::string>{"111000000", "111000000", "000111000", "000111000", "000000111",
+                                   "000000111"});
+    CHECK(masksOfCross({{"frames", "3"}, {"shared", "2"}, {"radius", "1"}}, 3, 5) ==
+          std::vector<std::string>{"11110", "11111", "11011"});
+    CHECK(masksOfCross({{"frames", "2"}}, 3, 5) == // uneven: 2 and 1 queries, 3 and 2 keys
+          std::vector<std::string>{"11100", "11100", "00011"});
+
+    // Its blocks in space are those of a frame.
+    const VideoGrid grid = {{5, 7, 9}, 3, 2};
+    CHECK(maskOf("interspatial", {{"radius", "1"}}, grid).kept ==
+          maskOf("axial", {{"radius", "1"}}, grid).kept);
+}
