@@ -45,15 +45,6 @@
 
 Accumulator o[kTilesM * kTilesN];
 
-uint strip()
-{
-    return gl_SubgroupID / kSlices;
-}
-uint slice()
-{
-    return gl_SubgroupID % kSlices;
-}
-
 // 1. S = Q K^T, not scaled.
 void scoreTiles()
 {
@@ -82,6 +73,22 @@ void scoreTiles()
     }
 }
 
+// O += P V of kWeighK keys.
+void weighKeys(uint m, uint row, uint key)
+{
+    coopmat<float16_t, gl_ScopeSubgroup, kM, kWeighK, gl_MatrixUseA> p;
+    coopMatLoad(p, weight, row * kWeightStride + key / 2, kWeightStride,
+                gl_CooperativeMatrixLayoutRowMajor);
+    LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
+    {
+        coopmat<float16_t, gl_ScopeSubgroup, kWeighK, kN, gl_MatrixUseB> v;
+        const uint column = (n * kSlices + slice()) * kN;
+        coopMatLoad(v, kv_tile, key * kStride + column / 8, kStride,
+                    gl_CooperativeMatrixLayoutRowMajor);
+        o[m * kTilesN + n] = coopMatMulAdd(p, v, o[m * kTilesN + n]);
+    }
+}
+
 // 3. O = shrink * O + P V. A load with stride 0 repeats the one number of a row along its columns.
 void weighTiles()
 {
@@ -91,23 +98,18 @@ void weighTiles()
         Accumulator factor;
         coopMatLoad(factor, shrink, row, 0, gl_CooperativeMatrixLayoutColumnMajor);
         LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
-        {
             o[m * kTilesN + n] = o[m * kTilesN + n] * factor;
-        }
-        LACUNA_MATRIX_LOOP for (uint key = 0; key < kKeys; key += kWeighK)
+        if (kSubgroupSize < 32)
         {
-            coopmat<float16_t, gl_ScopeSubgroup, kM, kWeighK, gl_MatrixUseA> p;
-            coopMatLoad(p, weight, row * kWeightStride + key / 2, kWeightStride,
-                        gl_CooperativeMatrixLayoutRowMajor);
-            LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
-            {
-                coopmat<float16_t, gl_ScopeSubgroup, kWeighK, kN, gl_MatrixUseB> v;
-                const uint column = (n * kSlices + slice()) * kN;
-                coopMatLoad(v, kv_tile, key * kStride + column / 8, kStride,
-                            gl_CooperativeMatrixLayoutRowMajor);
-                o[m * kTilesN + n] = coopMatMulAdd(p, v, o[m * kTilesN + n]);
-            }
+            // Narrow subgroups have few registers: Mesa 25.0.7 ANV spills at D=128 when it unrolls
+            // this, on DG2 also in one rolled loop, but not with a loop of one step inside it.
+            [[dont_unroll]] for (uint group = 0; group < kKeys; group += kWeighK)
+                [[dont_unroll]] for (uint key = group; key < group + kWeighK; key += kWeighK)
+                    weighKeys(m, row, key);
         }
+        else
+            LACUNA_MATRIX_LOOP for (uint key = 0; key < kKeys; key += kWeighK)
+                weighKeys(m, row, key);
     }
 }
 

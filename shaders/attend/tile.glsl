@@ -50,6 +50,14 @@ shared float shrink[kRows];                // what a new maximum scales O by
 float row_max[kRowPasses]; // of the rows whose softmax this thread computes
 float row_sum[kRowPasses];
 
+uint strip()
+{
+    return gl_SubgroupID / kSlices;
+}
+uint slice()
+{
+    return gl_SubgroupID % kSlices;
+}
 uint threadIndex()
 {
     return gl_SubgroupID * kSubgroupSize + gl_SubgroupInvocationID;
