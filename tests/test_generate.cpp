@@ -41,6 +41,16 @@ std::vector<float> golden(const std::string& name)
 
 const std::string kPrompt = "two blue squares bounce on a dark gradient";
 
+// One method for all heads.
+tool::Policy policyOf(const char* method, std::vector<std::pair<std::string, std::string>> options,
+                      const tool::PolicySizes& sizes)
+{
+    tool::Policy policy;
+    policy.add({}, {method, std::move(options), ""});
+    policy.bind(sizes);
+    return policy;
+}
+
 template <typename A, typename B>
 double maxError(const A& a, const B& b)
 {
@@ -109,9 +119,10 @@ void checkForward(bool half, const generate::Lanes& lanes = {})
     desc.shape = kShape;
     desc.half = half;
     generate::Forward forward(device(), tinyModel(), desc);
-    LacunaPlanDesc plan = forward.selfAttention();
-    plan.method = "dense";
-    const host::Attention self(device(), plan);
+    const LacunaPlanDesc shape = forward.selfAttention();
+    const tool::Policy dense = policyOf("dense", {}, {1, 2, 2});
+    tool::HeadPlans plans(device(), shape, dense);
+    const std::vector<tool::HeadRun>& self = plans.denseRuns();
     const double timestep = golden("timestep")[0];
     forward.setTimes({&timestep, 1});
     forward.setPrompt(tinyModel().encode(kPrompt));
@@ -196,15 +207,12 @@ TEST_CASE("the forward pass with the loads of a GPU")
 
 TEST_CASE("the same bits again; a sparse run after a dense one is that from scratch")
 {
-    std::vector<LacunaOption> options = {{"keep_ratio", "0.5"}};
-    LacunaPlanDesc sparse = {};
-    sparse.method = "block_topk";
-    sparse.options = options.data();
-    sparse.option_count = 1;
+    tool::Policy sparse = policyOf("block_topk", {{"keep_ratio", "0.5"}}, {4, 2, 2});
+    sparse.addDense(2, 1);
     generate::ForwardDesc desc;
     desc.shape = {8, 32, 32}; // 8 blocks of 64 tokens
-    const generate::Schedule schedule = {4, 5.0, 3.0, 2, 1};
-    generate::Sampler sampler(device(), tinyModel(), desc, schedule, LACUNA_TIER_AUTO, &sparse);
+    const generate::Schedule schedule = {4, 5.0, 3.0};
+    generate::Sampler sampler(device(), tinyModel(), desc, schedule, LACUNA_TIER_AUTO, sparse);
     uint32_t steps = 0;
     const auto count = [&]
     {
@@ -222,6 +230,11 @@ TEST_CASE("the same bits again; a sparse run after a dense one is that from scra
     CHECK(scratch.clip == branch.clip);
     CHECK(dense.clip != branch.clip);
     CHECK(branch.density == doctest::Approx(0.5));
+    CHECK(branch.total_density == doctest::Approx(0.875)); // one layer of two in two steps of four
+    REQUIRE(branch.groups.size() == 2);
+    CHECK(branch.groups[0].name == "dense");
+    CHECK(branch.groups[0].share == 0.75);
+    CHECK(branch.groups[1].density == doctest::Approx(0.5));
     CHECK(dense.density == 1);
 
     sampler.begin(tinyModel().encode(kPrompt), 5);
@@ -234,13 +247,13 @@ TEST_CASE("a capture holds what attention read")
 {
     generate::ForwardDesc desc;
     desc.shape = kShape;
-    const generate::Schedule schedule = {2, 5.0, 3.0, 0, 0};
-    generate::Sampler sampler(device(), tinyModel(), desc, schedule, LACUNA_TIER_AUTO, nullptr);
-    generate::Capture capture;
-    capture.step = 1;
-    capture.layer = 1;
+    const generate::Schedule schedule = {2, 5.0, 3.0};
+    generate::Sampler sampler(device(), tinyModel(), desc, schedule, LACUNA_TIER_AUTO,
+                              policyOf("dense", {}, {2, 2, 2}));
+    std::vector<generate::Capture> captures = {{1, 1, {}}, {0, 1, {}}};
+    generate::Capture& capture = captures[0];
     sampler.begin(tinyModel().encode(kPrompt), 5);
-    sampler.run(false, [] {}, &capture);
+    sampler.run(false, [] {}, captures);
     for (const char* name : {"q", "k", "v"})
     {
         const tool::Array& array = capture.tensors.arrays.at(name);
@@ -248,6 +261,9 @@ TEST_CASE("a capture holds what attention read")
         CHECK(array.bytes.size() == 2 * 2 * 64 * 64 * 4);
     }
     CHECK(capture.tensors.metadata.at("grid") == "4x4x4");
+    CHECK(capture.tensors.metadata.at("steps") == "2");
+    CHECK(captures[1].tensors.metadata.at("step") == "0");
+    CHECK(captures[1].tensors.arrays.at("q").bytes != capture.tensors.arrays.at("q").bytes);
     // Queries of a token are RMS-normed over all heads and then only turned, so the mean square is
     // that of the weights.
     const std::vector<float> q = capture.tensors.arrays.at("q").toFloats();

@@ -14,6 +14,7 @@ namespace generate
 {
 
 namespace host = lacuna::host;
+namespace tool = lacuna::tool;
 
 namespace
 {
@@ -267,7 +268,7 @@ void Forward::recordEmbed(host::Commands& commands)
 }
 
 void Forward::recordSelf(host::Commands& commands, uint32_t layer, uint64_t modulation,
-                         const host::Attention& self, std::string_view timer,
+                         const std::vector<tool::HeadRun>& self, std::string_view timer,
                          const std::function<void()>& after_qkv)
 {
     const BlockWeights& block = weights_.blocks[layer];
@@ -280,8 +281,8 @@ void Forward::recordSelf(host::Commands& commands, uint32_t layer, uint64_t modu
 
     const uint64_t part = uint64_t(config_.dim) * (half_ ? 2 : 4);
     commands.beginTimer(timer);
-    self.record(commands, qkv().memory(), qkv().memory(part), qkv().memory(2 * part),
-                attended_.memory());
+    tool::record(commands, self, qkv().memory(), qkv().memory(part), qkv().memory(2 * part),
+                 attended_.memory());
     commands.endTimer(timer);
     record(commands, {block.out, Epilogue::GatedResidual, attended_.address(), stream_.address(),
                       rows(), stream_.address(), modulation + 2 * row});
@@ -303,7 +304,7 @@ void Forward::recordCross(host::Commands& commands, uint32_t layer)
 }
 
 void Forward::recordBlock(host::Commands& commands, uint32_t layer, uint32_t time,
-                          const host::Attention& self, std::string_view timer,
+                          const std::vector<tool::HeadRun>& self, std::string_view timer,
                           const std::function<void()>& after_qkv)
 {
     const BlockWeights& block = weights_.blocks[layer];

@@ -13,6 +13,8 @@
 
 #include "kernels.h"
 
+#include "lacuna/head_plans.h"
+
 #include <functional>
 #include <string_view>
 
@@ -55,7 +57,7 @@ public:
     // Self-attention runs under the timer `timer`; `after_qkv`, where given, is called when qkv()
     // is ready.
     void recordBlock(lacuna::host::Commands& commands, uint32_t layer, uint32_t time,
-                     const lacuna::host::Attention& self, std::string_view timer,
+                     const std::vector<lacuna::tool::HeadRun>& self, std::string_view timer,
                      const std::function<void()>& after_qkv = {});
     void recordHead(lacuna::host::Commands& commands, uint32_t time);
     // clip += amount * velocity, with guidance when there are two branches
@@ -87,7 +89,7 @@ private:
     };
     void record(lacuna::host::Commands& commands, const QkNorm& norm);
     void recordSelf(lacuna::host::Commands& commands, uint32_t layer, uint64_t modulation,
-                    const lacuna::host::Attention& self, std::string_view timer,
+                    const std::vector<lacuna::tool::HeadRun>& self, std::string_view timer,
                     const std::function<void()>& after_qkv);
     void recordCross(lacuna::host::Commands& commands, uint32_t layer);
     void recordModulation(lacuna::host::Commands& commands, const lacuna::host::Buffer& modulation,

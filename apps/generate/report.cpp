@@ -19,16 +19,16 @@ static double median(std::vector<double> values)
     return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-Cost costOf(const Run& run, uint32_t first)
+Cost costOf(const Run& run)
 {
     std::vector<double> step, attention;
     const auto take = [&](bool wants_warm)
     {
-        for (size_t i = first; i < run.steps.size(); ++i)
-            if (run.steps[i].is_warm == wants_warm)
+        for (const StepTime& time : run.steps)
+            if (time.is_sparse && time.is_warm == wants_warm)
             {
-                step.push_back(run.steps[i].step_ms);
-                attention.push_back(run.steps[i].attention_ms);
+                step.push_back(time.step_ms);
+                attention.push_back(time.attention_ms);
             }
     };
     take(true);
@@ -61,8 +61,13 @@ std::string Report::table() const
     line("schedule", fmt::format("{} steps, shift {:g}, guidance {:g}, seed {}", schedule.steps,
                                  schedule.shift, schedule.guidance, seed));
     if (sparse)
-        line("sparse", fmt::format("{}, density {:.3f}, first {} steps and {} layers dense", method,
-                                   density, schedule.dense_steps, schedule.dense_layers));
+        line("sparse", fmt::format("{}, density {:.3f}, first {} steps and {} layers dense; {:.3f} "
+                                   "in all",
+                                   method, density, dense_steps, dense_layers, total_density));
+    if (!policy.empty())
+        for (const GroupDensity& group : groups)
+            line("group", fmt::format("{}: {:.1f} % of the heads, density {:.3f}", group.name,
+                                      100 * group.share, group.density));
     const bool has_both = dense && sparse;
     const auto value = [&](const std::optional<Cost>& cost, double Cost::* field)
     {
@@ -121,13 +126,19 @@ nlohmann::json Report::json() const
         {"shift", schedule.shift},
         {"guidance", schedule.guidance},
         {"method", method},
-        {"dense_steps", schedule.dense_steps},
-        {"dense_layers", schedule.dense_layers},
+        {"dense_steps", dense_steps},
+        {"dense_layers", dense_layers},
         {"density", density},
+        {"density_in_all", total_density},
         {"dense", cost(dense, dense_tier)},
         {"sparse", cost(sparse, sparse_tier)},
         {"files", files},
     };
+    for (const GroupDensity& group : groups)
+        object["groups"].push_back(
+            {{"name", group.name}, {"share", group.share}, {"density", group.density}});
+    if (!policy.empty())
+        object["policy"] = policy;
     if (dense && sparse)
     {
         object["step_speedup"] = dense->step_ms / sparse->step_ms;

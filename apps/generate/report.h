@@ -20,15 +20,17 @@ struct Cost
     uint32_t steps = 0;   // that the medians are over
     bool is_warm = false; // the first step of its kind, in which drivers compile, is left out
 };
-// Steps from `first` on; the first of its kind, in which drivers compile, only when there is no
-// other.
-Cost costOf(const Run& run, uint32_t first);
+// Steps that the policy makes sparse; those in which drivers compile only when there is no other.
+Cost costOf(const Run& run);
 
 struct Report
 {
     std::string device, driver;
     std::string dense_tier, sparse_tier;
-    std::string prompt, method; // "block_topk keep_ratio=0.25"
+    std::string prompt, method; // "block_topk keep_ratio=0.25", "policy p.json"
+    std::string policy;         // its file
+    uint32_t dense_steps = 0;   // the first ones, by the policy
+    uint32_t dense_layers = 0;  // as asked for
     std::string precision;      // of queries, keys and values
     uint64_t seed = 0;
     ClipShape shape;
@@ -36,7 +38,8 @@ struct Report
     Schedule schedule;
     bool has_timestamps = true;
     std::optional<Cost> dense, sparse;
-    double density = 1;
+    double density = 1, total_density = 1; // as in Run
+    std::vector<GroupDensity> groups;
     std::optional<double> psnr, ssim; // of the sparse clip against the dense one
     std::vector<std::string> files;
 

@@ -16,32 +16,47 @@ namespace generate
 namespace host = lacuna::host;
 namespace tool = lacuna::tool;
 
+static LacunaPlanDesc withTier(LacunaPlanDesc desc, LacunaTier tier)
+{
+    desc.tier = tier;
+    return desc;
+}
+
 Sampler::Sampler(host::Device& device, const Model& model, const ForwardDesc& desc,
-                 const Schedule& schedule, LacunaTier tier, const LacunaPlanDesc* sparse)
+                 const Schedule& schedule, LacunaTier tier, const tool::Policy& policy)
     : device_(device),
       config_(model.config()),
       desc_(desc),
       schedule_(schedule),
       sigmas_(sigmas(schedule.steps, schedule.shift)),
-      forward_(device, model, desc)
+      forward_(device, model, desc),
+      policy_(policy),
+      shape_(withTier(forward_.selfAttention(), tier)),
+      plans_(device, shape_, policy_),
+      branch_step_(policy.denseSteps())
 {
-    LacunaPlanDesc plan = forward_.selfAttention();
-    plan.method = "dense";
-    plan.tier = tier;
-    dense_ = host::Attention(device, plan);
-    if (sparse)
-    {
-        plan.method = sparse->method;
-        plan.options = sparse->options;
-        plan.option_count = sparse->option_count;
-        sparse_.emplace(device, plan);
-        LacunaList list = {};
-        device.check(lacunaGetPlanList(sparse_->plan(), &list));
-        density_is_static_ = list.region == LACUNA_REGION_CONSTANTS;
-    }
+    plans_.denseRuns();
+    for (uint32_t step = 0; step < schedule.steps; ++step)
+        for (uint32_t layer = 0; layer < config_.layers; ++layer)
+            plans_.runs(step, layer);
     forward_.setTimes(timesteps(sigmas_));
     start_ = device.createBuffer(forward_.clip().size());
     branch_ = device.createBuffer(forward_.clip().size());
+}
+
+const std::vector<tool::HeadRun>& Sampler::runs(uint32_t step, uint32_t layer, bool is_sparse)
+{
+    return is_sparse ? plans_.runs(step, layer) : plans_.denseRuns();
+}
+
+LacunaTier Sampler::tier(bool is_sparse)
+{
+    if (is_sparse)
+        for (uint32_t layer = 0; layer < config_.layers; ++layer)
+            for (const tool::HeadRun& run : plans_.runs(branch_step_, layer))
+                if (!policy_.choices()[run.choice].isDense())
+                    return run.attention->info().tier;
+    return plans_.denseRuns().front().attention->info().tier;
 }
 
 void Sampler::begin(const std::vector<uint32_t>& words, uint64_t seed)
@@ -54,10 +69,11 @@ void Sampler::begin(const std::vector<uint32_t>& words, uint64_t seed)
 
 uint32_t Sampler::stepsToRun(bool is_sparse) const
 {
-    return is_sparse && has_branch_ ? schedule_.steps - schedule_.dense_steps : schedule_.steps;
+    return is_sparse && has_branch_ ? schedule_.steps - branch_step_ : schedule_.steps;
 }
 
-Run Sampler::run(bool is_sparse, const std::function<void()>& after_step, Capture* capture)
+Run Sampler::run(bool is_sparse, const std::function<void()>& after_step,
+                 std::span<Capture> captures)
 {
     Run result;
     result.steps.resize(schedule_.steps);
@@ -67,39 +83,85 @@ Run Sampler::run(bool is_sparse, const std::function<void()>& after_step, Captur
     device_.run([&](host::Commands& commands)
                 { commands.copy(start, 0, forward_.clip(), 0, bytes); });
 
-    double density = 0;
-    uint32_t sparse_steps = 0;
-    for (uint32_t i = first; i < schedule_.steps; ++i)
+    std::vector<Group> groups(policy_.choices().size());
+    for (uint32_t i = 0; i < schedule_.steps; ++i)
     {
-        if (i == schedule_.dense_steps && !is_sparse)
+        if (i == branch_step_ && !is_sparse)
         {
             device_.run([&](host::Commands& commands)
                         { commands.copy(forward_.clip(), 0, branch_, 0, bytes); });
             has_branch_ = true;
         }
-        const bool is_sparse_step = is_sparse && i >= schedule_.dense_steps;
-        result.steps[i] =
-            step(i, is_sparse_step, capture && capture->step == i ? capture : nullptr);
-        if (is_sparse_step && (!density_is_static_ || sparse_steps == 0))
+        if (i >= first)
         {
-            density += sparse_->kept().density();
-            ++sparse_steps;
+            result.steps[i] = step(i, is_sparse, captures);
+            after_step();
         }
-        after_step();
+        if (is_sparse)
+            countDensity(i, groups);
     }
-    if (sparse_steps > 0)
-        result.density = density / sparse_steps;
+    if (is_sparse)
+        reportDensity(groups, result);
     result.clip.resize(bytes / 4);
     device_.download(forward_.clip(), std::as_writable_bytes(std::span(result.clip)));
     return result;
 }
 
-StepTime Sampler::step(uint32_t index, bool is_sparse, Capture* capture)
+// Runs of one plan share its workspace: what the device chose is that of the last layer.
+void Sampler::countDensity(uint32_t step, std::vector<Group>& groups)
 {
-    host::Buffer copy;
-    if (capture)
-        copy = device_.createBuffer(forward_.qkv().size(), host::Memory::Readback);
+    std::map<const host::Attention*, double> densities;
+    for (uint32_t layer = 0; layer < config_.layers; ++layer)
+        for (const tool::HeadRun& run : plans_.runs(step, layer))
+        {
+            const auto [place, is_new] = densities.try_emplace(run.attention);
+            if (is_new)
+                place->second = densityOf(*run.attention);
+            groups[run.choice].heads += run.count;
+            groups[run.choice].kept += run.count * place->second;
+        }
+}
+
+double Sampler::densityOf(const host::Attention& attention)
+{
+    if (const auto known = densities_.find(&attention); known != densities_.end())
+        return known->second;
+    const double density = attention.kept().density();
+    LacunaList list = {};
+    device_.check(lacunaGetPlanList(attention.plan(), &list));
+    if (list.region == LACUNA_REGION_CONSTANTS)
+        densities_[&attention] = density;
+    return density;
+}
+
+void Sampler::reportDensity(const std::vector<Group>& groups, Run& run) const
+{
+    Group all, sparse;
+    for (size_t i = 0; i < groups.size(); ++i)
+        for (Group* const sum : {&all, &sparse})
+            if (sum == &all || !policy_.choices()[i].isDense())
+            {
+                sum->heads += groups[i].heads;
+                sum->kept += groups[i].kept;
+            }
+    for (size_t i = 0; i < groups.size(); ++i)
+        if (groups[i].heads > 0)
+            run.groups.push_back({policy_.choices()[i].name(), groups[i].heads / all.heads,
+                                  groups[i].kept / groups[i].heads});
+    run.total_density = all.kept / all.heads;
+    run.density = sparse.heads > 0 ? sparse.kept / sparse.heads : 1;
+}
+
+StepTime Sampler::step(uint32_t index, bool is_sparse, std::span<Capture> captures)
+{
+    std::vector<std::pair<Capture*, host::Buffer>> copies;
+    for (Capture& capture : captures)
+        if (capture.step == index)
+            copies.emplace_back(
+                &capture, device_.createBuffer(forward_.qkv().size(), host::Memory::Readback));
     const float amount = float(sigmas_[index + 1] - sigmas_[index]);
+    StepTime time;
+    time.is_warm = true;
     const auto begin = std::chrono::steady_clock::now();
     const std::vector<host::Timing> timings = device_.run(
         [&](host::Commands& commands)
@@ -108,30 +170,31 @@ StepTime Sampler::step(uint32_t index, bool is_sparse, Capture* capture)
             forward_.recordEmbed(commands);
             for (uint32_t layer = 0; layer < config_.layers; ++layer)
             {
-                const bool is_sparse_layer = layer >= schedule_.dense_layers;
+                const std::vector<tool::HeadRun>& self = runs(index, layer, is_sparse);
+                const bool is_timed =
+                    branch_step_ == schedule_.steps || !policy_.isDense(index, layer);
+                time.is_sparse |= is_timed;
+                for (const tool::HeadRun& run : self)
+                    time.is_warm &= !have_run_.insert(run.attention).second;
                 const auto take = [&]
                 {
-                    commands.copy(forward_.qkv(), 0, copy, 0, copy.size());
+                    for (const auto& [capture, copy] : copies)
+                        if (capture->layer == layer)
+                            commands.copy(forward_.qkv(), 0, copy, 0, copy.size());
                 };
-                const bool is_wanted = capture && capture->layer == layer;
-                forward_.recordBlock(commands, layer, index,
-                                     attention(is_sparse && is_sparse_layer),
-                                     is_sparse_layer ? "attention" : "dense_layers",
-                                     is_wanted ? std::function<void()>(take) : nullptr);
+                forward_.recordBlock(commands, layer, index, self,
+                                     is_timed ? "attention" : "dense_layers", take);
             }
             forward_.recordHead(commands, index);
             forward_.recordUpdate(commands, float(schedule_.guidance), amount);
             commands.endTimer("step");
         });
     const std::chrono::duration<double, std::milli> wall = std::chrono::steady_clock::now() - begin;
-    if (capture)
+    for (const auto& [capture, copy] : copies)
         saveCapture(*capture, copy);
 
-    StepTime time;
     time.step_ms =
         timings.empty() ? wall.count() : 0; // no timestamps on this device: the wall clock
-    time.is_warm = has_run_[is_sparse];
-    has_run_[is_sparse] = true;
     for (const host::Timing& timing : timings)
         if (timing.name == "step")
             time.step_ms = timing.ms;
@@ -167,6 +230,8 @@ void Sampler::saveCapture(Capture& capture, const host::Buffer& copy) const
                              shape.width / config_.patch)},
         {"step", std::to_string(capture.step)},
         {"layer", std::to_string(capture.layer)},
+        {"steps", std::to_string(schedule_.steps)},
+        {"layers", std::to_string(config_.layers)},
     };
 }
 

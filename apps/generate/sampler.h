@@ -9,7 +9,11 @@
 #include "lacuna/safetensors.h"
 
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
+#include <span>
+#include <string>
 
 namespace generate
 {
@@ -19,22 +23,32 @@ struct Schedule
     uint32_t steps = 0;
     double shift = 0;
     double guidance = 0;
-    uint32_t dense_steps = 0;  // of a sparse run, the first ones
-    uint32_t dense_layers = 0; // of each sparse step, the first ones
 };
 
 struct StepTime
 {
     double step_ms = 0;
-    double attention_ms = 0; // self-attention of the layers from dense_layers on
-    bool is_warm = false;    // not the first of its kind, in which drivers compile
+    double attention_ms = 0; // self-attention of the layers that the policy makes sparse
+    bool is_sparse = false;  // by the policy, and so counted in a dense run beside it too
+    bool is_warm = false;    // every plan has run before: drivers compile in the first run
+};
+
+// The heads with one choice of the policy.
+struct GroupDensity
+{
+    std::string name;   // "block_topk keep_ratio=0.25"
+    double share = 0;   // of the heads of all steps and layers
+    double density = 1; // kept pairs / all pairs
 };
 
 struct Run
 {
-    std::vector<float> clip;     // f32 [channels, frames, height, width]
-    std::vector<StepTime> steps; // all steps; what another run did before has zeros
-    double density = 1;          // kept pairs in sparse layers of sparse steps
+    std::vector<float> clip;          // f32 [channels, frames, height, width]
+    std::vector<StepTime> steps;      // all steps; what another run did before has zeros
+    double density = 1;               // kept pairs in the heads that are not dense
+    double total_density = 1;         // in all heads of all steps and layers
+    std::vector<GroupDensity> groups; // of a sparse run; what the device chose is looked at after
+                                      // the last layer of each step that shares the plan
 };
 
 // Self-attention inputs of one layer in one step, as tensors q, k, v [branches, heads, tokens,
@@ -49,26 +63,35 @@ struct Capture
 class Sampler
 {
 public:
-    // `sparse` names method, options and tier of a plan; its shape is filled in. Without it all is
-    // dense.
+    // `policy` is bound to the steps of the schedule and to the layers and heads of the model; all
+    // its plans are made here.
     Sampler(lacuna::host::Device& device, const Model& model, const ForwardDesc& desc,
-            const Schedule& schedule, LacunaTier tier, const LacunaPlanDesc* sparse);
+            const Schedule& schedule, LacunaTier tier, const lacuna::tool::Policy& policy);
+    Sampler(const Sampler&) = delete;
+    Sampler& operator=(const Sampler&) = delete;
 
     uint32_t tokens() const { return forward_.tokens(); }
-    const lacuna::host::Attention& attention(bool is_sparse) const
-    {
-        return is_sparse ? *sparse_ : dense_;
-    }
+    LacunaTier tier(bool is_sparse); // of the first plan of that kind
 
     void begin(const std::vector<uint32_t>& words, uint64_t seed);
-    // After a dense run a sparse one starts where it left the dense steps: they are the same, bit
-    // for bit. `after_step` may throw, which ends the run.
-    Run run(bool is_sparse, const std::function<void()>& after_step, Capture* capture = nullptr);
+    // A sparse run follows the policy. After a dense run it starts where that left the steps which
+    // the policy keeps dense: they are the same, bit for bit. `after_step` may throw, which ends
+    // the run.
+    Run run(bool is_sparse, const std::function<void()>& after_step,
+            std::span<Capture> captures = {});
 
     uint32_t stepsToRun(bool is_sparse) const; // of the next run
 
 private:
-    StepTime step(uint32_t index, bool is_sparse, Capture* capture);
+    struct Group
+    {
+        double heads = 0, kept = 0;
+    };
+    const std::vector<lacuna::tool::HeadRun>& runs(uint32_t step, uint32_t layer, bool is_sparse);
+    StepTime step(uint32_t index, bool is_sparse, std::span<Capture> captures);
+    void countDensity(uint32_t step, std::vector<Group>& groups);
+    double densityOf(const lacuna::host::Attention& attention);
+    void reportDensity(const std::vector<Group>& groups, Run& run) const;
     void saveCapture(Capture& capture, const lacuna::host::Buffer& copy) const;
 
     lacuna::host::Device& device_;
@@ -77,13 +100,15 @@ private:
     Schedule schedule_;
     std::vector<double> sigmas_;
     Forward forward_;
-    lacuna::host::Attention dense_;
-    std::optional<lacuna::host::Attention> sparse_;
-    bool density_is_static_ = false;
+    lacuna::tool::Policy policy_;
+    LacunaPlanDesc shape_; // of self-attention
+    lacuna::tool::HeadPlans plans_;
+    std::map<const lacuna::host::Attention*, double> densities_; // of static plans
+    std::set<const lacuna::host::Attention*> have_run_;
+    uint32_t branch_step_;        // the first that the policy does not keep dense
     lacuna::host::Buffer start_;  // the clip's noise
     lacuna::host::Buffer branch_; // the clip after the dense steps of a dense run
     bool has_branch_ = false;
-    bool has_run_[2] = {}; // dense, sparse: whether drivers have compiled what it needs
 };
 
 } // namespace generate

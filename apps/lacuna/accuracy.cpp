@@ -14,33 +14,72 @@
 
 namespace lacuna::tool
 {
+
 namespace
 {
 
-struct Sums
+// NaN sticks.
+double larger(double a, double b)
 {
-    double max = 0, difference = 0, magnitude = 0, squares = 0, product = 0, a2 = 0, b2 = 0;
-    uint64_t count = 0;
+    return b <= a || std::isnan(a) ? a : b;
+}
 
-    void add(double a, double b)
-    {
-        const double d = std::fabs(a - b);
-        max = d <= max ? max : d;
-        difference += d;
-        magnitude += std::fabs(b);
-        squares += d * d;
-        product += a * b;
-        a2 += a * a;
-        b2 += b * b;
-        ++count;
-    }
-    Difference result() const
-    {
-        const double norms = std::sqrt(a2 * b2);
-        return {max, magnitude > 0 ? difference / magnitude : difference,
-                std::sqrt(squares / double(count)), norms > 0 ? product / norms : 1};
-    }
-};
+} // namespace
+
+void Difference::add(double a, double b)
+{
+    const double d = std::fabs(a - b);
+    max_ = larger(max_, d);
+    difference_ += d;
+    magnitude_ += std::fabs(b);
+    squares_ += d * d;
+    product_ += a * b;
+    a2_ += a * a;
+    b2_ += b * b;
+    ++count_;
+}
+
+void Difference::add(const Difference& other)
+{
+    max_ = larger(max_, other.max_);
+    difference_ += other.difference_;
+    magnitude_ += other.magnitude_;
+    squares_ += other.squares_;
+    product_ += other.product_;
+    a2_ += other.a2_;
+    b2_ += other.b2_;
+    count_ += other.count_;
+}
+
+double Difference::relativeL1() const
+{
+    return magnitude_ > 0 ? difference_ / magnitude_ : difference_;
+}
+
+double Difference::rmse() const
+{
+    return count_ > 0 ? std::sqrt(squares_ / double(count_)) : 0;
+}
+
+double Difference::cosine() const
+{
+    const double norms = std::sqrt(a2_ * b2_);
+    return norms > 0 ? product_ / norms : 1;
+}
+
+void Accuracy::add(const Accuracy& other)
+{
+    queries = all_queries == 0 ? other.queries : std::min(queries, other.queries);
+    all_queries = other.all_queries;
+    kernel.add(other.kernel);
+    method.add(other.method);
+    lse_max = larger(lse_max, other.lse_max);
+    pairs += other.pairs;
+    pairs_apart += other.pairs_apart;
+}
+
+namespace
+{
 
 struct Piece
 {
@@ -152,7 +191,6 @@ Accuracy measureAccuracy(const LacunaPlanDesc& desc, const Qkv& qkv,
     const bool is_defined = registryRow(desc.method)["kind"] != "given";
     Accuracy accuracy;
     accuracy.all_queries = desc.q_len;
-    Sums kernel, method;
     std::vector<double> wanted, wanted_lse, dense, dense_lse;
     Progress progress("compare", pieces.size());
     for (const Piece& piece : pieces)
@@ -176,20 +214,16 @@ Accuracy measureAccuracy(const LacunaPlanDesc& desc, const Qkv& qkv,
                 for (uint32_t d = 0; d < desc.head_dim; ++d)
                 {
                     const double value = out[there * desc.head_dim + d];
-                    kernel.add(value, wanted[here * desc.head_dim + d]);
-                    method.add(value, dense[here * desc.head_dim + d]);
+                    accuracy.kernel.add(value, wanted[here * desc.head_dim + d]);
+                    accuracy.method.add(value, dense[here * desc.head_dim + d]);
                 }
                 if (double(lse[there]) != wanted_lse[here]) // equal infinities have no difference
-                {
-                    const double d = std::fabs(lse[there] - wanted_lse[here]);
-                    accuracy.lse_max = d <= accuracy.lse_max ? accuracy.lse_max : d;
-                }
+                    accuracy.lse_max =
+                        larger(accuracy.lse_max, std::fabs(lse[there] - wanted_lse[here]));
             }
         accuracy.queries += piece.count;
         progress.step(accuracy.queries / 16);
     }
-    accuracy.kernel = kernel.result();
-    accuracy.method = method.result();
     return accuracy;
 }
 

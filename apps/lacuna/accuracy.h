@@ -11,12 +11,21 @@
 namespace lacuna::tool
 {
 
-struct Difference
+// How far numbers a are from numbers b, over all that were added.
+class Difference
 {
-    double max = 0;         // largest |a - b|; NaN sticks
-    double relative_l1 = 0; // sum |a - b| / sum |b|
-    double rmse = 0;
-    double cosine = 1;
+public:
+    void add(double a, double b);
+    void add(const Difference& other);
+
+    double max() const { return max_; } // largest |a - b|; NaN sticks
+    double relativeL1() const;          // sum |a - b| / sum |b|
+    double rmse() const;
+    double cosine() const;
+
+private:
+    double max_ = 0, difference_ = 0, magnitude_ = 0, squares_ = 0, product_ = 0, a2_ = 0, b2_ = 0;
+    uint64_t count_ = 0;
 };
 
 struct Accuracy
@@ -30,6 +39,8 @@ struct Accuracy
     // gave the list; of these, kept by one and skipped by the other: ties within rounding.
     uint64_t pairs = 0;
     uint64_t pairs_apart = 0;
+
+    void add(const Accuracy& other); // other heads of the same attention
 };
 
 // `out` and `lse` as the device wrote them; `qkv` as the kernel saw it. Costs about `budget`

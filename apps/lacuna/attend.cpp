@@ -4,6 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "accuracy.h"
 #include "command.h"
+#include "head_plans.h"
 #include "measure.h"
 #include "npy.h"
 #include "output.h"
@@ -13,7 +14,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <optional>
+#include <tuple>
 
 namespace lacuna::tool
 {
@@ -36,24 +39,46 @@ struct Flags
     double max_error = 0;
     double reference_budget = 4e9;
     uint32_t repeat = 1;
+    std::string at; // of --policy
+    uint32_t steps = 0;
+
+    std::pair<uint32_t, uint32_t> stepLayer() const
+    {
+        const auto read = parseStepLayer(at.empty() ? "0,0" : at);
+        if (!read)
+            throw InputError(fmt::format("--at is '{}', expected STEP,LAYER, both from 0", at));
+        return *read;
+    }
+};
+
+// The heads of one launch.
+struct Launch
+{
+    HeadRun run;
+    host::Attention::Kept kept;
+    std::vector<float> lse;
+    Accuracy accuracy;
 };
 
 struct Outcome
 {
     std::vector<float> out, lse;
     std::vector<double> ms; // of each repetition
-    host::Attention::Kept kept;
-    Json explain;
+    std::vector<Launch> launches;
+    Accuracy accuracy; // over all heads
     host::DeviceInfo device;
 };
 
-Outcome attend(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv, uint32_t repeat)
+Outcome attend(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv, HeadPlans& plans,
+               const Flags& flags)
 {
-    Measurement measurement(device, desc, qkv);
+    const auto [step, layer] = flags.stepLayer();
+    Measurement measurement(device, desc, qkv, plans.runs(step, layer));
     Outcome outcome;
+    outcome.lse.resize(size_t(desc.batch) * desc.q_heads * desc.q_len);
     measurement.run(); // some drivers finish compiling at the first dispatch
-    Progress progress("attend", repeat);
-    for (uint32_t i = 0; i < repeat; ++i)
+    Progress progress("attend", flags.repeat);
+    for (uint32_t i = 0; i < flags.repeat; ++i)
     {
         throwIfInterrupted();
         if (const std::optional<double> ms = measurement.run())
@@ -61,22 +86,80 @@ Outcome attend(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv,
         progress.step(i + 1);
     }
     outcome.out = measurement.out();
-    outcome.lse = measurement.lse();
-    outcome.kept = measurement.kept();
-    outcome.explain = Json::parse(measurement.attention().explain());
+    for (size_t i = 0; i < measurement.runs().size(); ++i)
+    {
+        outcome.launches.push_back(
+            {measurement.runs()[i], measurement.kept(i), measurement.lse(i), {}});
+        placeHeads(outcome.launches[i].lse, desc.batch, desc.q_heads, outcome.launches[i].run.first,
+                   outcome.launches[i].run.count, outcome.lse);
+    }
     outcome.device = device.info();
     return outcome;
 }
 
-Json toJson(const Difference& d)
+// Each launch against the definition of its own method.
+void compare(const LacunaPlanDesc& desc, const Qkv& qkv, const Policy& policy, double budget,
+             Outcome& outcome)
 {
-    return {{"max", d.max}, {"rel_l1", d.relative_l1}, {"rmse", d.rmse}, {"cos", d.cosine}};
+    for (Launch& launch : outcome.launches)
+    {
+        const HeadRun& run = launch.run;
+        const PlanOptions options(policy.choices()[run.choice], run, desc.q_heads);
+        LacunaPlanDesc part = run.describe(desc);
+        part.q_strides = part.k_strides = part.v_strides = part.out_strides = {};
+        options.apply(part);
+        launch.accuracy = measureAccuracy(
+            part, qkv.heads(run.first, run.count, run.kv_first, run.kv_count), launch.kept,
+            cutHeads(outcome.out, desc.batch, desc.q_heads, run.first, run.count), launch.lse,
+            budget * run.count / desc.q_heads);
+        outcome.accuracy.add(launch.accuracy);
+    }
 }
 
-Json makeReport(const Flags& flags, const LacunaPlanDesc& desc, const Outcome& outcome,
-                const Accuracy& accuracy)
+Json toJson(const Difference& d)
 {
-    const double density = outcome.kept.density();
+    return {{"max", d.max()}, {"rel_l1", d.relativeL1()}, {"rmse", d.rmse()}, {"cos", d.cosine()}};
+}
+
+void describe(Json& json, const Accuracy& accuracy)
+{
+    json["queries_compared"] = accuracy.queries;
+    json["queries"] = accuracy.all_queries;
+    json["error"] = toJson(accuracy.kernel);
+    json["lse_error_max"] = accuracy.lse_max;
+    json["against_dense"] = toJson(accuracy.method);
+    json["selection"] = {{"pairs_compared", accuracy.pairs}, {"pairs_apart", accuracy.pairs_apart}};
+}
+
+// The heads with one choice: what they run, what they keep, how far off they are.
+Json makeGroup(const HeadChoice& choice, uint32_t index, const Outcome& outcome)
+{
+    Json json = {{"method", choice.method}, {"options", Json::object()}, {"heads", Json::array()}};
+    for (const auto& [name, value] : choice.options)
+        json["options"][name] = value;
+    double density = 0;
+    Accuracy accuracy;
+    for (const Launch& launch : outcome.launches)
+    {
+        if (launch.run.choice != index)
+            continue;
+        for (uint32_t i = 0; i < launch.run.count; ++i)
+            json["heads"].push_back(launch.run.first + i);
+        density += launch.kept.density() * launch.run.count;
+        accuracy.add(launch.accuracy);
+        json["explain"] = Json::parse(launch.run.attention->explain());
+    }
+    json["density"] = density / double(json["heads"].size());
+    describe(json, accuracy);
+    return json;
+}
+
+Json makeReport(const Flags& flags, const LacunaPlanDesc& desc, const Policy& policy,
+                const Outcome& outcome)
+{
+    double density = 0;
+    for (const Launch& launch : outcome.launches)
+        density += launch.kept.density() * launch.run.count / desc.q_heads;
     const double ms = median(outcome.ms);
     const double flops =
         4.0 * desc.head_dim * density * desc.batch * desc.q_heads * double(desc.q_len) * desc.k_len;
@@ -84,28 +167,52 @@ Json makeReport(const Flags& flags, const LacunaPlanDesc& desc, const Outcome& o
     json["version"] = LACUNA_VERSION_TEXT;
     json["device"] = outcome.device.name;
     json["driver"] = outcome.device.driver;
-    json["method"] = flags.method.method;
     json["input"] =
         flags.random.empty() ? "files" : fmt::format("random {} seed {}", flags.random, flags.seed);
     json["density"] = density;
     json["ms"] = outcome.ms.empty() ? Json() : Json(ms); // null: the device has no timestamps
     json["ms_all"] = outcome.ms;
     json["gflops"] = ms > 0 ? Json(flops / ms * 1e-6) : Json();
-    json["queries_compared"] = accuracy.queries;
-    json["queries"] = accuracy.all_queries;
-    json["error"] = toJson(accuracy.kernel);
-    json["lse_error_max"] = accuracy.lse_max;
-    json["against_dense"] = toJson(accuracy.method);
-    json["selection"] = {{"pairs_compared", accuracy.pairs}, {"pairs_apart", accuracy.pairs_apart}};
-    json["explain"] = outcome.explain;
+    describe(json, outcome.accuracy);
+    if (flags.method.policy.empty())
+    {
+        json["method"] = flags.method.method;
+        json["explain"] = Json::parse(outcome.launches.front().run.attention->explain());
+        return json;
+    }
+    json["policy"] = flags.method.policy;
+    json["step"] = flags.stepLayer().first;
+    json["layer"] = flags.stepLayer().second;
+    json["launches"] = outcome.launches.size();
+    for (uint32_t i = 0; i < policy.choices().size(); ++i)
+        if (std::any_of(outcome.launches.begin(), outcome.launches.end(),
+                        [&](const Launch& launch) { return launch.run.choice == i; }))
+            json["groups"].push_back(makeGroup(policy.choices()[i], i, outcome));
     return json;
+}
+
+void printGroups(const Json& r)
+{
+    for (const Json& group : r["groups"])
+    {
+        std::string options;
+        for (const auto& [name, value] : group["options"].items())
+            options += " " + name + "=" + value.get<std::string>();
+        fmt::print("group      {}{}: heads {}, density {:.4f}, {}, {}\n",
+                   group["method"].get<std::string>(), options, group["heads"].dump(),
+                   group["density"].get<double>(), group["explain"]["tier"].get<std::string>(),
+                   group["explain"]["tile"].get<std::string>());
+    }
 }
 
 void printReport(const Json& r)
 {
     fmt::print("device     {}\n", r["device"].get<std::string>());
-    fmt::print("kernel     {}, {}\n", r["explain"]["tier"].get<std::string>(),
-               r["explain"]["tile"].get<std::string>());
+    if (r.contains("explain"))
+        fmt::print("kernel     {}, {}\n", r["explain"]["tier"].get<std::string>(),
+                   r["explain"]["tile"].get<std::string>());
+    else
+        printGroups(r);
     fmt::print("density    {:.4f}\n", r["density"].get<double>());
     if (r["ms"].is_null())
         fmt::print("time       the device has no timestamps\n");
@@ -167,11 +274,29 @@ Qkv loadInputs(const Flags& flags)
     return randomQkv(flags.random, flags.seed);
 }
 
+// The policy of one attention of a run with so many heads.
+Policy makePolicy(const Flags& flags, uint32_t heads)
+{
+    if (flags.method.policy.empty() && (!flags.at.empty() || flags.steps != 0))
+        throw InputError("--at and --steps choose from a --policy, which is missing");
+    Policy policy = flags.method.makePolicy();
+    policy.bind({flags.steps, 0, heads});
+    const auto [step, layer] = flags.stepLayer();
+    for (const auto& [name, value, count] :
+         {std::tuple{"step", step, policy.sizes().steps}, {"layer", layer, policy.sizes().layers}})
+        if (count != 0 && value >= count)
+            throw InputError(
+                fmt::format("--at is '{}', expected a {} in 0..{}", flags.at, name, count - 1));
+    return policy;
+}
+
 void run(Flags& flags)
 {
+    if (flags.method.method.empty() && flags.method.policy.empty())
+        throw InputError("--method or --policy is missing");
     LacunaPlanDesc desc = {};
     flags.method.apply(desc);
-    if (registryRow(flags.method.method)["kind"] == "given")
+    if (flags.method.policy.empty() && registryRow(flags.method.method)["kind"] == "given")
         throw InputError(fmt::format(
             "method '{}' takes its list from the program that calls it, there is none here",
             flags.method.method));
@@ -195,19 +320,21 @@ void run(Flags& flags)
     desc.tuning = tuning.data();
     desc.tuning_count = uint32_t(tuning.size());
 
+    const Policy policy = makePolicy(flags, desc.q_heads);
     Outputs outputs(flags);
     host::Device device = flags.device.open();
-    const Outcome outcome = attend(device, desc, qkv, flags.repeat);
+    HeadPlans plans(device, desc, policy);
+    Outcome outcome = attend(device, desc, qkv, plans, flags);
     flags.device.checkValidation(device);
-    const Accuracy accuracy =
-        measureAccuracy(desc, qkv, outcome.kept, outcome.out, outcome.lse, flags.reference_budget);
-    const Json report = makeReport(flags, desc, outcome, accuracy);
+    compare(desc, qkv, policy, flags.reference_budget, outcome);
+    const Json report = makeReport(flags, desc, policy, outcome);
     outputs.write(desc, outcome, report);
     printReport(report);
-    if (flags.max_error > 0 && !(accuracy.kernel.max <= flags.max_error))
+    const double error = outcome.accuracy.kernel.max();
+    if (flags.max_error > 0 && !(error <= flags.max_error))
         throw CheckFailed(
-            fmt::format("the error is {:.3g}, at most {:.3g} was asked for (--max-error)",
-                        accuracy.kernel.max, flags.max_error));
+            fmt::format("the error is {:.3g}, at most {:.3g} was asked for (--max-error)", error,
+                        flags.max_error));
 }
 
 } // namespace
@@ -218,7 +345,13 @@ void addAttend(CLI::App& app)
         app.add_subcommand("attend", "one attention: output, time, error against double precision");
     const auto flags = std::make_shared<Flags>();
     const auto precision = CLI::IsMember({"f16", "f32"});
+    flags->method.method.clear();
     flags->method.add(*command);
+    flags->method.addPolicy(*command);
+    command->add_option("--at", flags->at, "of --policy, both from 0 (default 0,0)")
+        ->type_name("STEP,LAYER");
+    command->add_option("--steps", flags->steps, "of the whole run, for percentages in --policy")
+        ->check(CLI::Range(1u, 1u << 20));
     flags->tensors.add(*command, true);
     command->add_option("--random", flags->random, "no files: q, k, v ~ N(0, 1) in fp16")
         ->type_name("BxHxNxD");

@@ -152,8 +152,8 @@ Case makeCase(host::Device& device, const Flags& flags, LacunaPlanDesc desc, con
                    {"mask", (density == 1 ? "dense" : "random blocks of " + block) +
                                 (is_skewed ? ", one row keeps all" : "")},
                    {"density", m.kept().density()},
-                   {"error_max", accuracy.kernel.max},
-                   {"error_rel_l1", accuracy.kernel.relative_l1},
+                   {"error_max", accuracy.kernel.max()},
+                   {"error_rel_l1", accuracy.kernel.relativeL1()},
                    {"lse_error_max", accuracy.lse_max},
                    {"queries_compared", accuracy.queries}};
     return made;

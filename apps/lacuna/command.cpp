@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <sstream>
 #include <string_view>
 
 namespace lacuna::tool
@@ -77,6 +78,40 @@ void MethodFlags::apply(LacunaPlanDesc& desc)
     }
     const std::vector<uint32_t> sizes = parseSizes(grid, 3, "--grid");
     desc.grid = {sizes[0], sizes[1], sizes[2], text_before, text_after};
+}
+
+void MethodFlags::addPolicy(CLI::App& command)
+{
+    CLI::Option* const flag =
+        command
+            .add_option("--policy", policy,
+                        "a method for each step, layer and head, as docs/policies.md describes")
+            ->type_name("FILE");
+    for (const char* const other : {"--method", "--set"})
+        flag->excludes(command.get_option(other)->required(false));
+}
+
+Policy MethodFlags::makePolicy() const
+{
+    if (!policy.empty())
+        return Policy::load(policy);
+    HeadChoice choice;
+    choice.method = method;
+    for (const std::string& setting : settings)
+        choice.options.push_back(parseSetting(setting, "--set"));
+    Policy made;
+    made.add({}, std::move(choice));
+    return made;
+}
+
+std::optional<std::pair<uint32_t, uint32_t>> parseStepLayer(const std::string& text)
+{
+    std::istringstream stream(text);
+    std::pair<uint32_t, uint32_t> at;
+    char comma = 0;
+    const bool is_read = bool(stream >> at.first >> comma >> at.second) && comma == ',' &&
+                         stream.peek() == EOF && text.find('-') == std::string::npos;
+    return is_read ? std::optional(at) : std::nullopt;
 }
 
 std::pair<std::string, std::string> parseSetting(const std::string& text, const char* flag)

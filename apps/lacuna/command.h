@@ -8,11 +8,13 @@
 #pragma once
 
 #include "errors.h"
+#include "policy.h"
 
 #include <lacuna/host.hpp>
 
 #include <CLI/CLI.hpp>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,11 +41,16 @@ struct MethodFlags
 {
     std::string method = "dense";
     std::vector<std::string> settings;
+    std::string policy; // a file
     std::string grid;
     uint32_t text_before = 0;
     uint32_t text_after = 0;
 
     void add(CLI::App& command, bool with_grid = true);
+    // --policy FILE, which says the same for each head; call after --method and --set are there.
+    void addPolicy(CLI::App& command);
+    // Of --policy, else of --method and --set for all heads. Throws InputError.
+    Policy makePolicy() const;
     // Fills method, options and grid of `desc`; the pointers live as long as this object. Call once
     // per run.
     void apply(LacunaPlanDesc& desc);
@@ -55,6 +62,8 @@ private:
 
 // "keep_ratio=0.25" -> {"keep_ratio", "0.25"}; `flag` is named in the error.
 std::pair<std::string, std::string> parseSetting(const std::string& text, const char* flag);
+// "2,0" -> {2, 0}: a step and a layer.
+std::optional<std::pair<uint32_t, uint32_t>> parseStepLayer(const std::string& text);
 // "4x16x16" -> {4, 16, 16}, exactly `count` numbers of at least 1.
 std::vector<uint32_t> parseSizes(const std::string& text, size_t count, const char* flag);
 

@@ -55,17 +55,26 @@ double median(std::vector<double> values)
     return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
 }
 
-Measurement::Measurement(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv)
+Measurement::Measurement(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv,
+                         std::vector<HeadRun> runs)
     : device_(&device),
-      attention_(device, desc),
+      runs_(std::move(runs)),
       out_dtype_(fileDtype(desc.out_dtype ? desc.out_dtype : desc.dtype)),
       q_(upload(device, qkv.q, desc.dtype)),
       k_(upload(device, qkv.k, desc.dtype)),
       v_(upload(device, qkv.v, desc.dtype))
 {
-    const uint64_t rows = uint64_t(desc.batch) * desc.q_heads * desc.q_len;
-    out_ = device.createBuffer(rows * desc.head_dim * dtypeSize(out_dtype_));
-    lse_ = device.createBuffer(rows * sizeof(float));
+    const uint64_t rows = uint64_t(desc.batch) * desc.q_len; // of a head
+    out_ = device.createBuffer(rows * desc.q_heads * desc.head_dim * dtypeSize(out_dtype_));
+    for (const HeadRun& run : runs_)
+        lse_.push_back(device.createBuffer(rows * run.count * sizeof(float)));
+}
+
+Measurement::Measurement(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv)
+    : Measurement(device, desc, qkv, std::vector{HeadRun{.count = desc.q_heads}})
+{
+    attention_ = std::make_unique<host::Attention>(device, desc);
+    runs_.front().attention = attention_.get();
 }
 
 Measurement::Measurement(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv,
@@ -86,22 +95,22 @@ Measurement::Measurement(host::Device& device, const LacunaPlanDesc& desc, const
 
 std::optional<double> Measurement::run()
 {
-    LacunaAttentionBuffers buffers = {};
-    buffers.q = q_.memory();
-    buffers.k = k_.memory();
-    buffers.v = v_.memory();
-    buffers.out = out_.memory();
-    buffers.lse = lse_.memory();
-    if (list_)
-    {
-        buffers.ranges = ranges_.memory();
-        buffers.spans = spans_.memory();
-    }
     const std::vector<host::Timing> timings = device_->run(
         [&](host::Commands& commands)
         {
             commands.beginTimer("attention");
-            attention_.record(commands, buffers);
+            for (size_t i = 0; i < runs_.size(); ++i)
+            {
+                LacunaAttentionBuffers buffers =
+                    runs_[i].buffers(q_.memory(), k_.memory(), v_.memory(), out_.memory());
+                buffers.lse = lse_[i].memory();
+                if (list_)
+                {
+                    buffers.ranges = ranges_.memory();
+                    buffers.spans = spans_.memory();
+                }
+                runs_[i].attention->record(commands, buffers);
+            }
             commands.endTimer("attention");
         });
     return timings.empty() ? std::nullopt : std::optional(timings.front().ms);
@@ -112,14 +121,21 @@ std::vector<float> Measurement::out() const
     return download(*device_, out_, out_dtype_);
 }
 
-std::vector<float> Measurement::lse() const
+std::vector<float> Measurement::lse(size_t index) const
 {
-    return download(*device_, lse_, Dtype::F32);
+    return download(*device_, lse_[index], Dtype::F32);
 }
 
-host::Attention::Kept Measurement::kept() const
+host::Attention::Kept Measurement::kept(size_t index) const
 {
-    return list_ ? *list_ : attention_.kept();
+    if (list_)
+        return *list_;
+    const HeadRun& run = runs_[index];
+    const LacunaAttentionBuffers buffers =
+        run.buffers(q_.memory(), k_.memory(), v_.memory(), out_.memory());
+    device_->run([&](host::Commands& commands)
+                 { run.attention->recordSelect(commands, buffers.q, buffers.k); });
+    return run.attention->kept();
 }
 
 } // namespace lacuna::tool

@@ -4,10 +4,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "head_plans.h"
 #include "tensors.h"
 
 #include <lacuna/host.hpp>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,12 +23,16 @@ Dtype fileDtype(LacunaDtype dtype);
 // 0 for no values.
 double median(std::vector<double> values);
 
-// A plan with tensors of its own in device memory. `desc` and `qkv` are read by the constructor
-// only.
+// An attention with tensors of its own in device memory. `desc` and `qkv` are read by the
+// constructor only.
 class Measurement
 {
 public:
+    // One plan for all heads.
     Measurement(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv);
+    // Plans of a HeadPlans with the shape of `desc`, which must outlive this object.
+    Measurement(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv,
+                std::vector<HeadRun> runs);
     // Method `key_spans`: the list, which the measurement uploads and owns.
     Measurement(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv,
                 host::Attention::Kept list);
@@ -35,17 +41,22 @@ public:
     // include the rest of the driver's compilation.
     std::optional<double> run();
 
-    const host::Attention& attention() const { return attention_; }
-    std::vector<float> out() const; // [B, Hq, Nq, D] of the last run
-    std::vector<float> lse() const; // [B, Hq, Nq]
-    host::Attention::Kept kept() const;
+    const std::vector<HeadRun>& runs() const { return runs_; }
+    const host::Attention& attention() const { return *runs_.front().attention; }
+    std::vector<float> out() const;                 // [B, Hq, Nq, D] of the last run
+    std::vector<float> lse(size_t index = 0) const; // [B, heads of runs()[index], Nq]
+    // What the heads of runs()[index] keep: selected again, as runs of one plan share its
+    // workspace.
+    host::Attention::Kept kept(size_t index = 0) const;
 
 private:
     host::Device* device_;
-    host::Attention attention_;
+    std::unique_ptr<host::Attention> attention_; // null when the plans are another's
+    std::vector<HeadRun> runs_;
     Dtype out_dtype_;
     std::optional<host::Attention::Kept> list_;
-    host::Buffer q_, k_, v_, out_, lse_, ranges_, spans_;
+    host::Buffer q_, k_, v_, out_, ranges_, spans_;
+    std::vector<host::Buffer> lse_; // of each run
 };
 
 } // namespace lacuna::tool

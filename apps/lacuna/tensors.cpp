@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -108,6 +109,43 @@ void Qkv::roundToHalf()
     for (Tensor* tensor : {&q, &k, &v})
         for (float& value : tensor->values)
             value = host::fromHalf(host::toHalf(value));
+}
+
+std::vector<float> cutHeads(std::span<const float> values, uint64_t batch, uint64_t heads,
+                            uint32_t first, uint32_t count)
+{
+    const uint64_t inner = values.size() / (batch * heads);
+    std::vector<float> cut;
+    cut.reserve(batch * count * inner);
+    for (uint64_t b = 0; b < batch; ++b)
+    {
+        const auto part = values.subspan((b * heads + first) * inner, count * inner);
+        cut.insert(cut.end(), part.begin(), part.end());
+    }
+    return cut;
+}
+
+void placeHeads(std::span<const float> part, uint64_t batch, uint64_t heads, uint32_t first,
+                uint32_t count, std::span<float> whole)
+{
+    const uint64_t inner = whole.size() / (batch * heads);
+    for (uint64_t b = 0; b < batch; ++b)
+        std::copy_n(part.begin() + ptrdiff_t(b * count * inner), count * inner,
+                    whole.begin() + ptrdiff_t((b * heads + first) * inner));
+}
+
+Qkv Qkv::heads(uint32_t first, uint32_t count, uint32_t kv_first, uint32_t kv_count) const
+{
+    const auto cut = [](const Tensor& tensor, uint32_t from, uint32_t heads)
+    {
+        Tensor part = {tensor.shape, {}, tensor.dtype};
+        if (tensor.values.empty())
+            return part;
+        part.shape[1] = heads;
+        part.values = cutHeads(tensor.values, tensor.shape[0], tensor.shape[1], from, heads);
+        return part;
+    };
+    return {cut(q, first, count), cut(k, kv_first, kv_count), cut(v, kv_first, kv_count)};
 }
 
 Qkv loadQkv(const TensorFlags& flags, bool with_v)

@@ -7,6 +7,7 @@
 
 #include <lacuna/lacuna.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,16 @@ struct Qkv
     // Fills batch, heads, lengths and head_dim of `desc`.
     void describe(LacunaPlanDesc& desc) const;
     void roundToHalf(); // what a kernel with fp16 inputs sees
+    // A part of the query heads, and of the key heads that they read.
+    Qkv heads(uint32_t first, uint32_t count, uint32_t kv_first, uint32_t kv_count) const;
 };
+
+// Some heads of values [batch, heads, inner].
+std::vector<float> cutHeads(std::span<const float> values, uint64_t batch, uint64_t heads,
+                            uint32_t first, uint32_t count);
+// The other way round: `part` [batch, count, inner] into `whole` [batch, heads, inner].
+void placeHeads(std::span<const float> part, uint64_t batch, uint64_t heads, uint32_t first,
+                uint32_t count, std::span<float> whole);
 
 // Throws InputError: a file, a dtype or a shape is wrong.
 Qkv loadQkv(const TensorFlags& flags, bool with_v);
