@@ -75,6 +75,7 @@ void addMask(CLI::App& app);
 void addViewMask(CLI::App& app);
 void addAttend(CLI::App& app);
 void addBench(CLI::App& app);
+void addCalibrate(CLI::App& app);
 void addGenerate(CLI::App& app); // apps/generate
 
 } // namespace lacuna::tool

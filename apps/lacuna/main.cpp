@@ -54,6 +54,7 @@ int run(int argc, char** argv)
     addViewMask(app);
     addAttend(app);
     addBench(app);
+    addCalibrate(app);
     addGenerate(app);
     try
     {
