@@ -257,6 +257,8 @@ TEST_CASE("the bits of each head's method alone")
         {"layers": [1], "heads": [2], "method": "sliding_tile",
          "options": {"tile": "2x2x2", "window": "1x3x3"}})");
     policy.bind({1, 2, 4});
+    // Parts of 16 keys, or of what the kernel takes at once: rows are split and merged.
+    const LacunaOption split = {"work_keys", "16"};
     for (const LacunaDtype dtype : {LACUNA_DTYPE_F16, LACUNA_DTYPE_F32})
         for (const LacunaTier tier : {LACUNA_TIER_SCALAR, LACUNA_TIER_AUTO})
         {
@@ -266,6 +268,8 @@ TEST_CASE("the bits of each head's method alone")
             shape.dtype = dtype;
             shape.out_dtype = LACUNA_DTYPE_F32;
             shape.tier = tier;
+            shape.tuning = &split;
+            shape.tuning_count = dtype == LACUNA_DTYPE_F16;
             HeadPlans plans(device(), shape, policy);
             // Layer 0: dense | top-k, which ends and begins inside of a group of heads | dense.
             // Layer 1: svg1 for a group | sliding_tile | svg1.
