@@ -204,6 +204,8 @@ TEST_CASE("hostile rules")
               "spatial|temporal|full for all heads");
     checkRule(R"({"method": "svg1", "options": {"heads": "full*99999999999"}})", "options.heads",
               "as in a,b*3");
+    checkRule(R"({"method": "sliding_tile", "options": {"window": "3x3x3,1x1"}})", "options.window",
+              "FRAMESxROWSxCOLUMNS, each in 1..1024 for all heads");
     checkRule(R"({"method": "streaming", "options": {"direction": "up"}})", "direction is \"up\"",
               "one of both|back");
 }
@@ -255,7 +257,7 @@ TEST_CASE("the bits of each head's method alone")
         {"layers": [1], "method": "svg1", "options": {"heads": "spatial,temporal,full,temporal",
          "align": 1, "density": 0.2, "block": 5}},
         {"layers": [1], "heads": [2], "method": "sliding_tile",
-         "options": {"tile": "2x2x2", "window": "1x3x3"}})");
+         "options": {"tile": "2x2x2", "window": "1x1x1*2,1x3x3,1x1x1"}})");
     policy.bind({1, 2, 4});
     // Parts of 16 keys, or of what the kernel takes at once: rows are split and merged.
     const LacunaOption split = {"work_keys", "16"};

@@ -129,7 +129,7 @@ double densityOf(const host::Attention::Kept& kept, uint32_t batch, uint32_t hea
             for (const auto& span : kept.spans[(b * heads + head) * rows + row])
                 pairs += double(kept.row_borders[row + 1] - kept.row_borders[row]) *
                          (span.end - span.begin);
-    return pairs / (double(batch) * double(kept.q_order.size()) * double(kept.k_order.size()));
+    return pairs / (double(batch) * kept.queries() * kept.keys());
 }
 
 // What one attention of all heads gave.

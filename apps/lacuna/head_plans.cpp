@@ -99,7 +99,7 @@ PlanOptions::PlanOptions(const HeadChoice& choice, const HeadRun& run, uint32_t 
     const nlohmann::json row = registryRow(choice.method);
     for (const nlohmann::json& option : row["options"])
         for (auto& [name, value] : choice_.options)
-            if (option["type"] == "per head" && option["name"] == name)
+            if (isPerHead(option) && option["name"] == name)
                 value = cutPerHead(value, heads, run.first, run.count);
     for (const auto& [name, value] : choice_.options)
         options_.push_back({name.c_str(), value.c_str()});

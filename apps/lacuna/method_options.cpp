@@ -41,11 +41,49 @@ bool isNumber(const std::string& text, const Json& option, bool is_whole)
            value <= option["max"].get<double>() && (!is_whole || value == std::floor(value));
 }
 
-bool areChoices(const std::vector<std::string>& entries, const std::string& choices)
+bool isSize(const std::string& text, const Json& option)
 {
-    const std::vector<std::string> known = split(choices, '|');
-    return std::all_of(entries.begin(), entries.end(), [&](const std::string& entry)
-                       { return std::find(known.begin(), known.end(), entry) != known.end(); });
+    const std::vector<std::string> parts = split(text, 'x');
+    return parts.size() == 3 && std::all_of(parts.begin(), parts.end(), [&](const std::string& part)
+                                            { return isNumber(part, option, true); });
+}
+
+// "110/011"
+bool isMap(const std::string& text)
+{
+    const std::vector<std::string> rows = split(text, '/');
+    return std::all_of(rows.begin(), rows.end(),
+                       [&](const std::string& row)
+                       {
+                           return !row.empty() && row.size() == rows.front().size() &&
+                                  row.find_first_not_of("01") == std::string::npos;
+                       });
+}
+
+// One value of the type `kind`, that of an option or of each of its entries.
+bool isValue(const std::string& kind, const std::string& text, const Json& option)
+{
+    if (kind == "size3")
+        return isSize(text, option);
+    if (kind == "int" || kind == "float")
+        return isNumber(text, option, kind == "int");
+    const std::vector<std::string> known = split(option["choices"].get<std::string>(), '|');
+    return std::find(known.begin(), known.end(), text) != known.end() ||
+           (kind == "map" && isMap(text));
+}
+
+std::string expectation(const std::string& kind, const Json& option)
+{
+    if (kind == "map")
+        return option["choices"].get<std::string>() +
+               " or rows of 0 and 1 of one length, as in 110/011,";
+    if (kind == "choice")
+        return "one of " + option["choices"].get<std::string>();
+    const std::string range =
+        fmt::format("{}..{}", option["min"].get<double>(), option["max"].get<double>());
+    if (kind == "size3")
+        return "FRAMESxROWSxCOLUMNS, each in " + range;
+    return (kind == "int" ? "a whole number in " : "a number in ") + range;
 }
 
 } // namespace
@@ -64,34 +102,24 @@ const Json& optionRow(const Json& row, const std::string& name)
                                  known.empty() ? "none" : "one of " + known));
 }
 
+bool isPerHead(const Json& option)
+{
+    return option["type"].get<std::string>().ends_with("per head");
+}
+
 std::optional<std::string> optionFault(const Json& option, const std::string& text)
 {
     const std::string type = option["type"];
-    if (type == "choice" || type == "per head")
-    {
-        const std::string choices = option["choices"];
-        const std::optional<std::vector<std::string>> entries =
-            type == "choice" ? std::vector{text} : entriesPerHead(text, kMaxHeads);
-        if (entries && areChoices(*entries, choices))
-            return std::nullopt;
-        return "one of " + choices +
-               (type == "choice" ? "" : " for all heads, or one for each, as in a,b*3");
-    }
-    const std::string range =
-        fmt::format("{}..{}", option["min"].get<double>(), option["max"].get<double>());
-    if (type == "size3")
-    {
-        const std::vector<std::string> parts = split(text, 'x');
-        const bool are_numbers =
-            std::all_of(parts.begin(), parts.end(),
-                        [&](const std::string& part) { return isNumber(part, option, true); });
-        if (parts.size() == 3 && are_numbers)
-            return std::nullopt;
-        return "FRAMESxROWSxCOLUMNS, each in " + range;
-    }
-    if (isNumber(text, option, type == "int"))
+    if (!isPerHead(option))
+        return isValue(type, text, option) ? std::nullopt
+                                           : std::optional(expectation(type, option));
+    // "size3 per head", "map per head", and "per head" for a choice.
+    const std::string kind = type == "per head" ? "choice" : type.substr(0, type.find(' '));
+    const std::optional<std::vector<std::string>> entries = entriesPerHead(text, kMaxHeads);
+    if (entries && std::all_of(entries->begin(), entries->end(), [&](const std::string& entry)
+                               { return isValue(kind, entry, option); }))
         return std::nullopt;
-    return (type == "int" ? "a whole number in " : "a number in ") + range;
+    return expectation(kind, option) + " for all heads, or one for each, as in a,b*3";
 }
 
 std::optional<std::vector<std::string>> entriesPerHead(const std::string& text, size_t most)

@@ -16,6 +16,9 @@ namespace lacuna::tool
 // A row of `row["options"]`; throws InputError that lists the names.
 const nlohmann::json& optionRow(const nlohmann::json& row, const std::string& name);
 
+// Whether its value has an entry for each query head, or one for all.
+bool isPerHead(const nlohmann::json& option);
+
 // What is expected instead; nothing when `text` is a value of this option. Whether the value suits
 // a shape only the library knows.
 std::optional<std::string> optionFault(const nlohmann::json& option, const std::string& text);
