@@ -302,6 +302,8 @@ LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list)
     list->head_stride = built.list.head_stride;
     list->q_order_heads = built.q_order.heads;
     list->k_order_heads = built.k_order.heads;
+    list->windows = built.list.bounds ? &built.list.bounds->windows[0].begin : nullptr;
+    list->sinks = built.list.bounds ? built.list.bounds->sinks : 0;
     return LACUNA_SUCCESS;
 }
 

@@ -212,7 +212,8 @@ public:
     // All buffers given, for method `key_spans`; constants and workspace are filled in.
     void record(Commands& commands, LacunaAttentionBuffers buffers) const;
 
-    // The kept keys after record or recordSelect, downloaded: spans per (b * Hq + h, row), in the method's order.
+    // The kept keys after record or recordSelect, downloaded: spans per (b * Hq + h, row), in the method's order. A row
+    // is one query where the method lets the queries of its rows differ (LacunaList::windows).
     struct Span
     {
         uint32_t begin;

@@ -20,6 +20,7 @@
 //       11 kHalfIn        fp16 Q, K and V
 //       12 kHalfResult    fp16 result
 //       13 kHasParts      some items are parts of a split row
+//       14 kHasBounds     queries keep only the keys in their windows
 // shared tile.glsl; sharedBytes() in attend_coopmat.cpp counts it
 //
 //            D                       one K or V tile at a time
@@ -161,11 +162,7 @@ void main()
     stageQueries(params, item);
     for (uint i = 0; i < kTilesM * kTilesN; ++i)
         o[i] = Accumulator(0);
-    [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
-    {
-        row_max[pass] = kLowest;
-        row_sum[pass] = 0;
-    }
+    startRows(item);
 
     if (item.count > 0)
     {
@@ -176,7 +173,8 @@ void main()
             uint key = span.x;
             do
             {
-                const uint count = min(kKeys, span.y - key);
+                const uint end = stepLimit(params, key, span.y, kHasBounds);
+                const uint count = min(kKeys, end - key);
                 barrier(); // the step before has read kv_tile
                 stageKeys(advance(keys, key, params.k_token * unitBytes(kHalfIn)), params.k_token,
                           count);
@@ -185,10 +183,10 @@ void main()
                 barrier(); // S is complete, and K no longer needed
                 stageKeys(advance(values, key, params.v_token * unitBytes(kHalfIn)), params.v_token,
                           count);
-                softmaxRows(params.scale_log2, count);
+                softmaxRows(params, key, count);
                 barrier();
                 weighTiles();
-                key += kKeys;
+                key = kHasBounds ? key + count : key + kKeys;
             } while (key < span.y);
             ++i;
         } while (i < item.first + item.count);

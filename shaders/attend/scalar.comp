@@ -16,6 +16,7 @@
 //        6 kHalfKeys    fp16 K and V
 //        7 kHalfResult  fp16 result
 //        8 kHasParts    some items are parts of a split row
+//        9 kHasBounds   queries keep only the keys in their windows
 //
 // Loops over the list test at their end: see memory.glsl.
 
@@ -35,6 +36,7 @@ layout(constant_id = 5) const bool kHalfQ = true;
 layout(constant_id = 6) const bool kHalfKeys = true;
 layout(constant_id = 7) const bool kHalfResult = true;
 layout(constant_id = 8) const bool kHasParts = true;
+layout(constant_id = 9) const bool kHasBounds = true;
 
 const uint kQuads = kHeadDim / 4 / kSplit; // of one lane: kSplit * i + part
 const uint kLanes = kThreads / kSplit;     // queries side by side
@@ -44,6 +46,7 @@ vec4 o[kRows * kQuads];
 float row_max[kRows];
 float row_sum[kRows];
 float s[kRows * kKeys]; // logits, then weights, of one step
+uvec2 window[kRows];    // with kHasBounds
 
 // 1. Queries, scaled once.
 void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
@@ -51,7 +54,10 @@ void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
     const uvec2 base = queriesOf(params, item, kHalfQ);
     [[unroll]] for (uint r = 0; r < kRows; ++r)
     {
-        const uint token = tokenAt(params, item, min(item.begin + r * kLanes + lane, item.end - 1));
+        const uint position = min(item.begin + r * kLanes + lane, item.end - 1);
+        const uint token = tokenAt(params, item, position);
+        if (kHasBounds)
+            window[r] = Uvec2Array(push.windows).at[position];
         [[unroll]] for (uint i = 0; i < kQuads; ++i)
         {
             q[r * kQuads + i] =
@@ -93,7 +99,20 @@ void scoreStep(uvec2 keys, uint stride_bytes, uint key, uint end, uint part)
         [[unroll]] for (uint r = 0; r < kRows; ++r)
             [[unroll]] for (uint j = 0; j < kKeys; ++j)
                 if (key + j >= end)
-                    s[r * kKeys + j] = kLowest;
+                    s[r * kKeys + j] = kMasked;
+}
+
+// Keys outside of a query's window get no weight either.
+void maskStep(AttendParams params, uint key)
+{
+    [[unroll]] for (uint r = 0; r < kRows; ++r)
+    {
+        const uvec2 kept = windowFrom(params, window[r], key);
+        if (key < kept.x || key + kKeys > kept.y)
+            [[unroll]] for (uint j = 0; j < kKeys; ++j)
+                if (key + j < kept.x || key + j >= kept.y)
+                    s[r * kKeys + j] = kMasked;
+    }
 }
 
 // 3. Online softmax, and O += P V.
@@ -182,9 +201,12 @@ void main()
             uint key = span.x;
             do
             {
-                scoreStep(keys, params.k_token * unitBytes(kHalfKeys), key, span.y, part);
-                weighStep(values, params.v_token * unitBytes(kHalfKeys), key, span.y, part);
-                key += kKeys;
+                const uint end = stepLimit(params, key, span.y, kHasBounds);
+                scoreStep(keys, params.k_token * unitBytes(kHalfKeys), key, end, part);
+                if (kHasBounds)
+                    maskStep(params, key);
+                weighStep(values, params.v_token * unitBytes(kHalfKeys), key, end, part);
+                key = kHasBounds ? min(key + kKeys, end) : key + kKeys;
             } while (key < span.y);
             ++i;
         } while (i < item.first + item.count);

@@ -27,6 +27,7 @@ layout(push_constant, std430) uniform Push
 };
 
 const float kLowest = -1e30; // a first maximum that is finite: -inf minus -inf would be NaN
+const float kMasked = -2e30; // a logit without weight, even where nothing has been kept so far
 const float kLn2 = 0.693147180559945309;
 const float kNegativeInfinity = -1.0 / 0.0;
 
@@ -57,6 +58,18 @@ uvec2 keysOfSpan(AttendItem item, uint index, bool has_parts)
 {
     const uvec2 span = Uvec2Array(push.spans).at[index];
     return has_parts ? uvec2(max(span.x, item.low), min(span.y, item.high)) : span;
+}
+
+// Where the step that begins at `key` has to end at the latest: a step holds sinks, or none.
+uint stepLimit(AttendParams params, uint key, uint span_end, bool has_bounds)
+{
+    return has_bounds && key < params.sinks ? min(span_end, params.sinks) : span_end;
+}
+
+// Keys begin, end of which the query at `position` may keep those from `key` on.
+uvec2 windowFrom(AttendParams params, uvec2 window, uint key)
+{
+    return uvec2(key < params.sinks ? 0 : window.x, window.y);
 }
 
 uint unitBytes(bool is_half)

@@ -25,6 +25,7 @@ layout(constant_id = 10) const uint kPad = 1;
 layout(constant_id = 11) const bool kHalfIn = true;
 layout(constant_id = 12) const bool kHalfResult = true;
 layout(constant_id = 13) const bool kHasParts = true;
+layout(constant_id = 14) const bool kHasBounds = true;
 
 const uint kStrips = kThreads / kSubgroupSize / kSlices;
 const uint kRows = kStrips * kTilesM * kM; // queries of the workgroup (Br)
@@ -49,6 +50,7 @@ shared float shrink[kRows];                // what a new maximum scales O by
 
 float row_max[kRowPasses]; // of the rows whose softmax this thread computes
 float row_sum[kRowPasses];
+uvec2 window[kRowPasses]; // with kHasBounds
 
 uint strip()
 {
@@ -103,16 +105,41 @@ void stageKeys(uvec2 base, uint token_stride, uint count)
     }
 }
 
-// Online softmax: kLanesPerRow neighbouring lanes share the columns of a row.
-void softmaxRows(float scale_log2, uint count)
+// Before the first step.
+void startRows(AttendItem item)
 {
+    [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
+    {
+        row_max[pass] = kLowest;
+        row_sum[pass] = 0;
+        const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
+        if (kHasBounds)
+            window[pass] = Uvec2Array(push.windows).at[min(item.begin + row, item.end - 1)];
+    }
+}
+
+// The columns begin, end of a row, of `count` that begin at `key`, that it keeps.
+uvec2 keptColumns(AttendParams params, uint pass, uint key, uint count)
+{
+    if (!kHasBounds)
+        return uvec2(0, count);
+    const uvec2 kept = windowFrom(params, window[pass], key);
+    return min(uvec2(max(kept.x, key), max(kept.y, key)) - key, uvec2(count));
+}
+
+// Online softmax: kLanesPerRow neighbouring lanes share the columns of a row.
+void softmaxRows(AttendParams params, uint key, uint count)
+{
+    const float scale_log2 = params.scale_log2;
     const uint part = threadIndex() % kLanesPerRow;
     [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
     {
         const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
+        const uvec2 kept = keptColumns(params, pass, key, count);
         float new_max = row_max[pass];
-        for (uint j = part; j < count; j += kLanesPerRow)
-            new_max = max(new_max, score[row * kScoreStride + j] * scale_log2);
+        for (uint j = part; j < kept.y; j += kLanesPerRow)
+            if (j >= kept.x)
+                new_max = max(new_max, score[row * kScoreStride + j] * scale_log2);
         [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
             new_max = max(new_max, subgroupShuffleXor(new_max, step));
 
@@ -121,8 +148,10 @@ void softmaxRows(float scale_log2, uint count)
         for (uint j = part; j < kKeys / 2; j += kLanesPerRow)
         {
             const uint at = row * kScoreStride + 2 * j;
-            const float low = 2 * j < count ? exp2(score[at] * scale_log2 - new_max) : 0;
-            const float high = 2 * j + 1 < count ? exp2(score[at + 1] * scale_log2 - new_max) : 0;
+            const bool keeps_low = 2 * j >= kept.x && 2 * j < kept.y;
+            const bool keeps_high = 2 * j + 1 >= kept.x && 2 * j + 1 < kept.y;
+            const float low = keeps_low ? exp2(score[at] * scale_log2 - new_max) : 0;
+            const float high = keeps_high ? exp2(score[at + 1] * scale_log2 - new_max) : 0;
             weight[row * kWeightStride + j] = packHalf2x16(vec2(low, high));
             sum += low + high;
         }

@@ -15,6 +15,7 @@ struct AttendPush
     uvec2 order;    // u32 [Nq] or [Hq, Nq], position -> caller's token; address 0 is the identity
     uvec2 ranges;   // u32 {first, count} per list row
     uvec2 spans;    // u32 {begin, end}
+    uvec2 windows;  // u32 {begin, end} per query position, see KeyBounds; with kHasBounds only
     uvec2 partials; // f32 [slots, rows, D + 4], see kPartialExtra
     uvec2 q;
     uvec2 k;
@@ -36,6 +37,7 @@ struct AttendParams
     uint slots;       // partial results between heads, where heads share the items
     uint order_head;  // entries of the order between heads; 0: one order for all
     float scale_log2; // scale * log2(e): logits are in base 2
+    uint sinks;       // keys below it are in every window that does not end before them
     uint q_batch, q_head, q_token;
     uint k_batch, k_head, k_token;
     uint v_batch, v_head, v_token;

@@ -4,6 +4,8 @@
 
 #include "key_spans.h"
 
+#include <algorithm>
+
 namespace lacuna
 {
 
@@ -47,6 +49,47 @@ uint64_t KeySpans::keptPairs(const std::vector<uint32_t>& row_borders) const
     {
         const uint32_t row = index % rows;
         sum += keys(index) * (row_borders[row + 1] - row_borders[row]);
+    }
+    return sum;
+}
+
+std::vector<KeySpan> KeyBounds::clip(std::span<const KeySpan> row, uint32_t query) const
+{
+    if (windows.empty())
+        return {row.begin(), row.end()};
+    const KeySpan window = windows[query];
+    std::vector<KeySpan> kept;
+    const auto keep = [&](uint32_t begin, uint32_t end)
+    {
+        if (begin < end && !kept.empty() && kept.back().end == begin)
+            kept.back().end = end;
+        else if (begin < end)
+            kept.push_back({begin, end});
+    };
+    for (const KeySpan& span : row)
+    {
+        const uint32_t end = std::min(span.end, window.end);
+        const uint32_t sink_end = std::max(std::min(sinks, end), span.begin);
+        keep(span.begin, sink_end);
+        keep(std::max(sink_end, window.begin), end);
+    }
+    return kept;
+}
+
+uint64_t keptPairs(const KeySpans& spans, const std::vector<uint32_t>& row_borders,
+                   const KeyBounds& bounds)
+{
+    if (bounds.windows.empty())
+        return spans.keptPairs(row_borders);
+    uint64_t sum = 0;
+    for (uint32_t index = 0; index < spans.heads * spans.rows; ++index)
+    {
+        const std::span<const KeySpan> row(spans.spans.data() + spans.first[index],
+                                           spans.first[index + 1] - spans.first[index]);
+        for (uint32_t query = row_borders[index % spans.rows];
+             query < row_borders[index % spans.rows + 1]; ++query)
+            for (const KeySpan& span : bounds.clip(row, query))
+                sum += span.end - span.begin;
     }
     return sum;
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 namespace lacuna
@@ -38,6 +39,22 @@ struct KeySpans
     // queries.
     uint64_t keptPairs(const std::vector<uint32_t>& row_borders) const;
 };
+
+// Which keys of its row a query keeps, where the queries of a row differ: key k when k < end and
+// (k >= begin or k < sinks), with the begin and end of the query's window. Queries and keys are
+// positions in the method's orders. No windows: all keys.
+struct KeyBounds
+{
+    std::vector<KeySpan> windows; // [Nq], empty ones have begin >= end
+    uint32_t sinks = 0;
+
+    // The keys of a list row that the query keeps.
+    std::vector<KeySpan> clip(std::span<const KeySpan> row, uint32_t query) const;
+};
+
+// Kept (query, key) pairs over all heads of a list.
+uint64_t keptPairs(const KeySpans& spans, const std::vector<uint32_t>& row_borders,
+                   const KeyBounds& bounds);
 
 // The list of a pattern of blocks, for all heads: does query block i keep key block j, both counted
 // without text? Text queries keep every key, text keys are kept by every query.

@@ -88,6 +88,37 @@ void readRegion(Device& device, const Buffer& buffer, uint64_t offset, std::vect
     device.download(buffer, std::as_writable_bytes(std::span(values)), offset);
 }
 
+// The spans that one query keeps of those of its row.
+std::vector<Attention::Span> clip(const std::vector<Attention::Span>& row, const LacunaList& list,
+                                  uint32_t query)
+{
+    const uint32_t begin = list.windows[2 * query], end = list.windows[2 * query + 1];
+    std::vector<Attention::Span> kept;
+    for (const Attention::Span& span : row)
+    {
+        const uint32_t span_end = std::min(span.end, end);
+        const uint32_t sink_end = std::max(std::min(list.sinks, span_end), span.begin);
+        if (span.begin < sink_end)
+            kept.push_back({span.begin, sink_end});
+        if (std::max(sink_end, begin) < span_end)
+            kept.push_back({std::max(sink_end, begin), span_end});
+    }
+    return kept;
+}
+
+// Rows of one query each, where the queries of a row keep different keys.
+void splitRows(Attention::Kept& kept, const LacunaList& list,
+               const std::vector<std::vector<Attention::Span>>& rows)
+{
+    for (uint32_t head = 0; head < kept.heads; ++head)
+        for (uint32_t row = 0; row < list.row_count; ++row)
+            for (uint32_t query = list.row_borders[row]; query < list.row_borders[row + 1]; ++query)
+                kept.spans.push_back(
+                    clip(rows[uint64_t(head) * list.row_count + row], list, query));
+    kept.row_borders.resize(kept.q_order.size() + 1);
+    std::iota(kept.row_borders.begin(), kept.row_borders.end(), 0u);
+}
+
 } // namespace
 
 Attention::Kept Attention::kept() const
@@ -116,14 +147,19 @@ Attention::Kept Attention::kept() const
     std::vector<Span> spans(span_count);
     readRegion(*device_, region, list.spans_offset, spans);
 
-    kept.spans.reserve(uint64_t(heads_) * list.row_count);
+    std::vector<std::vector<Span>> rows; // [heads * rows]
+    rows.reserve(uint64_t(heads_) * list.row_count);
     for (uint32_t head = 0; head < heads_; ++head)
         for (uint32_t row = 0; row < list.row_count; ++row)
         {
             const uint64_t index = 2 * (uint64_t(head) * list.head_stride + row);
             const auto first = spans.begin() + ranges[index];
-            kept.spans.emplace_back(first, first + ranges[index + 1]);
+            rows.emplace_back(first, first + ranges[index + 1]);
         }
+    if (list.windows)
+        splitRows(kept, list, rows);
+    else
+        kept.spans = std::move(rows);
     return kept;
 }
 

@@ -9,7 +9,8 @@
 namespace lacuna
 {
 
-Built attendSpans(PlanBuilder& b, const KeySpans& spans, const TokenOrder& queries, const TokenOrder& keys)
+Built attendSpans(PlanBuilder& b, const KeySpans& spans, const TokenOrder& queries, const TokenOrder& keys,
+                  const KeyBounds& bounds)
 {
     const Problem& p = b.problem();
     Built built;
@@ -17,7 +18,9 @@ Built attendSpans(PlanBuilder& b, const KeySpans& spans, const TokenOrder& queri
     built.k_order = keys;
     built.list = staticSpans(b, spans);
     built.max_density =
-        double(spans.keptPairs(queries.borders)) / (double(spans.heads) * p.q_len * p.k_len);
+        double(keptPairs(spans, queries.borders, bounds)) / (double(spans.heads) * p.q_len * p.k_len);
+    if (!bounds.windows.empty())
+        built.list.bounds = std::make_shared<const KeyBounds>(bounds);
     const Operand v = gatherTokens(b, operandV(p), keys, "gather v");
     const Operand k = gatherTokens(b, operandK(p), keys, "gather k");
     attend(b, {operandQ(p), k, v, built.q_order, built.list});

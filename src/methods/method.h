@@ -41,7 +41,8 @@ struct ReferenceInputs
 
 // The last step of a static method: K and V brought into the order of the keys (V first, see gatherTokens), and attention
 // over `spans`, whose rows are the blocks of `queries`. One head of spans serves all heads.
-Built attendSpans(PlanBuilder& builder, const KeySpans& spans, const TokenOrder& queries, const TokenOrder& keys);
+Built attendSpans(PlanBuilder& builder, const KeySpans& spans, const TokenOrder& queries, const TokenOrder& keys,
+                  const KeyBounds& bounds = {});
 
 struct Method
 {

@@ -36,6 +36,7 @@ AttendParams makeParams(const Problem& p, const AttendInputs& in, const Work& wo
     params.head_stride = in.list.head_stride;
     params.slots = work.slots;
     params.order_head = in.q_order.heads > 1 ? p.q_len : 0;
+    params.sinks = in.list.bounds ? in.list.bounds->sinks : 0;
     params.scale_log2 = float(p.scale * std::log2(std::exp(1.0)));
     params.q_batch = stride8(in.q.strides.batch);
     params.q_head = stride8(in.q.strides.head);
@@ -178,6 +179,8 @@ void attend(PlanBuilder& b, const AttendInputs& inputs)
 
     std::vector<uint32_t> spec = choice.tile.spec;
     spec.push_back(work.merge_count > 0);
+    spec.push_back(in.list.bounds != nullptr);
+    const Slot windows = in.list.bounds ? b.constants(in.list.bounds->windows) : Slot{};
     AttendPush push = {};
     push.item_count = work.item_count;
     b.pass(choice.variant->shader(b.caps(), p, choice.tile),
@@ -191,6 +194,7 @@ void attend(PlanBuilder& b, const AttendInputs& inputs)
         .read(offsetof(AttendPush, order), order)
         .read(offsetof(AttendPush, ranges), in.list.ranges)
         .read(offsetof(AttendPush, spans), in.list.spans)
+        .read(offsetof(AttendPush, windows), windows)
         .write(offsetof(AttendPush, partials), work.partials)
         .read(offsetof(AttendPush, q), in.q.slot)
         .read(offsetof(AttendPush, k), in.k.slot)

@@ -117,6 +117,7 @@ struct List
     // What the host knows of it: the list itself, or bounds for the keys of a row.
     std::shared_ptr<const KeySpans> known;
     uint32_t min_keys = 0, max_keys = UINT32_MAX;
+    std::shared_ptr<const KeyBounds> bounds; // null: a query keeps all keys of its row
 };
 
 class PlanBuilder
