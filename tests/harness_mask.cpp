@@ -48,6 +48,47 @@ std::vector<uint8_t> rowOf(const std::string& method, const OptionValues& option
     return row;
 }
 
+std::vector<uint8_t> definitionOf(const Case& c)
+{
+    const Request request = c.request();
+    const Problem& p = request.problem;
+    std::vector<uint8_t> mask(size_t(p.heads()) * p.q_len * p.k_len);
+    request.method->reference(p, request.options, {}, 0, p.q_len, mask.data());
+    return mask;
+}
+
+void checkOnEveryKernel(Case c, Inputs inputs)
+{
+    for (std::vector<float>* tensor : {&inputs.q, &inputs.k, &inputs.v})
+        roundTo(LACUNA_DTYPE_F16, *tensor);
+    const std::vector<uint8_t> mask = definitionOf(c);
+    for (const LacunaTier tier : {LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT})
+        for (const char* work_keys : {"0", "8"}) // 8: parts of a few keys
+        {
+            c.desc.tier = tier;
+            const LacunaOption tuning = {"work_keys", work_keys};
+            c.desc.tuning = &tuning;
+            c.desc.tuning_count = 1;
+            const std::string id = c.id() + "/work_keys=" + work_keys;
+            INFO(id);
+            if (!isWanted(id))
+                continue;
+            try
+            {
+                const Output first = runOnDevice(c, inputs), second = runOnDevice(c, inputs);
+                CHECK(first.kept.tokenMask() == mask);
+                checkAttention(c, inputs, mask, first);
+                CHECK(first.out == second.out);
+                CHECK(first.lse == second.lse);
+            }
+            catch (const Error& error)
+            {
+                REQUIRE(error.result() == LACUNA_ERROR_UNSUPPORTED);
+                skip(id, error.what());
+            }
+        }
+}
+
 std::vector<std::string> blocksOf(const Mask& mask, size_t block)
 {
     const size_t blocks = mask.tokens / block; // whole ones

@@ -29,6 +29,14 @@ Mask maskOf(const std::string& method, const OptionValues& options, const VideoG
 std::vector<uint8_t> rowOf(const std::string& method, const OptionValues& options,
                            const VideoGrid& grid, uint32_t query);
 
+// The mask of a static method by its definition, uint8 [B * Hq, Nq, Nk].
+std::vector<uint8_t> definitionOf(const Case& c);
+
+// On every kernel, in one piece and with rows in as many parts as possible, twice: that the device
+// keeps the definition's mask and that attention under it is right, with the same bits again. The
+// inputs are rounded to fp16 first, which matrix cores do anyway.
+void checkOnEveryKernel(Case c, Inputs inputs);
+
 // One row of text per block of queries: "110" keeps key blocks 0 and 1. Fails when a block is kept
 // in part.
 std::vector<std::string> blocksOf(const Mask& mask, size_t block);

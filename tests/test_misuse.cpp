@@ -191,6 +191,9 @@ struct Recording
         buffers.out = add(tensor);
         buffers.lse = add(2 * 16 * 4);
         buffers.constants = add(info.constants_bytes + 256);
+        std::vector<std::byte> constants(info.constants_bytes); // the good recording is executed
+        REQUIRE(lacunaWritePlanConstants(made, constants.data()) == LACUNA_SUCCESS);
+        device().upload(memory.back(), constants);
         buffers.workspace = add(info.workspace_bytes + 256);
     }
     LacunaMemory add(uint64_t bytes)

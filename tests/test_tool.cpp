@@ -1,4 +1,5 @@
-// test_tool.cpp - the tool as a script sees it: exit status, one sentence on stderr, files whole or absent.
+// test_tool.cpp - the tool as a script sees it: exit status, one sentence on stderr, files whole or
+// absent.
 //
 // SPDX-License-Identifier: Apache-2.0
 // ctest: label=vk timeout=400 app
@@ -58,8 +59,10 @@ struct Files
             writeNpy(file((std::string(name) + ".npy").c_str()), tensors.arrays[name]);
         }
         writeSafetensors(file("qkv.safetensors"), tensors);
-        writeNpy(file("short.npy"), arrayOfFloats(std::vector<float>(2 * 40 * 16), {1, 2, 40, 16}, Dtype::F16));
-        writeNpy(file("wide.npy"), arrayOfFloats(std::vector<float>(48 * 24), {1, 1, 48, 24}, Dtype::F16));
+        writeNpy(file("short.npy"),
+                 arrayOfFloats(std::vector<float>(2 * 40 * 16), {1, 2, 40, 16}, Dtype::F16));
+        writeNpy(file("wide.npy"),
+                 arrayOfFloats(std::vector<float>(48 * 24), {1, 1, 48, 24}, Dtype::F16));
         writeNpy(file("flat.npy"), arrayOfFloats(std::vector<float>(48), {48}, Dtype::F16));
         writeFile(file("text.npy"), "no numbers here");
     }
@@ -87,13 +90,14 @@ TEST_CASE("no or unknown subcommands, help and version")
 TEST_CASE("bench attend: checked, in turns with dense and with a peer, as JSON lines")
 {
     const Files files;
-    const std::string small = "bench attend --shape 1x2x150x32 --density 0.5 --block 32 --repeat 3 ";
+    const std::string small =
+        "bench attend --shape 1x2x150x32 --density 0.5 --block 32 --repeat 3 ";
     writeFile(file("peer.sh"), "while read line; do case $line in\n"
                                "*shape*) echo '{\"description\": \"fixed\"}' ;;\n"
                                "*) echo '{\"ms\": 2.5}' ;;\nesac; done\n");
     const std::string peer = "=sh " + file("peer.sh") + "' ";
-    const Ran ran =
-        run(small + "--format jsonl --peer 'other" + peer + "--peer 'second" + peer + "-o " + file("b.jsonl"));
+    const Ran ran = run(small + "--format jsonl --peer 'other" + peer + "--peer 'second" + peer +
+                        "-o " + file("b.jsonl"));
     INFO("stderr: ", ran.err);
     REQUIRE(ran.status == 0);
     CHECK(readFile(file("b.jsonl")) == ran.out);
@@ -127,6 +131,51 @@ TEST_CASE("bench attend: checked, in turns with dense and with a peer, as JSON l
     checkRefused(small + "--peer 'p=echo hi'", "'hi'"); // it has ended before or after the question
     checkRefused(small + "--peer 'p=exec <&-; echo hi; sleep 1'", "'hi'"); // surely not listening
     checkRefused(small + "--peer 'p=exit 3'", "expected one line of JSON");
+}
+
+TEST_CASE("bench attend: methods, pass by pass")
+{
+    const Files files;
+    const std::string command =
+        "bench attend --shape 1x2x150x32 --density 1 --repeat 3 --grid 6x5x5 "
+        "--method 'sliding_tile tile=2x5x5 window=1x1x1' "
+        "--method 'block_topk keep_ratio=0.3' --format jsonl";
+    const Ran ran = run(command);
+    INFO("stderr: ", ran.err);
+    REQUIRE(ran.status == 0);
+    std::vector<Json> rows;
+    std::istringstream lines(ran.out);
+    for (std::string line; std::getline(lines, line);)
+        rows.push_back(Json::parse(line));
+    REQUIRE(rows.size() == 3);
+    CHECK(rows[0]["overhead_of_dense"].is_null());
+    CHECK(rows[1]["mask"] == "sliding_tile tile=2x5x5 window=1x1x1");
+    CHECK(rows[1]["density"].get<double>() == doctest::Approx(1 / 3.0));
+    double selection_ms = 0;
+    for (const Json& pass : rows[2]["passes"])
+        if (!pass["is_attend"])
+            selection_ms += pass["ms"].get<double>();
+    CHECK(selection_ms > 0);
+    CHECK(rows[2]["overhead_of_dense"].get<double>() > 0);
+    checkRefused("bench attend --shape 1x1x64x32 --method nosuch", "nosuch");
+    checkRefused("bench attend --shape 1x1x64x32 --method 'dense x'", "'x'");
+}
+
+TEST_CASE("attend: a soft cap and sink logits, checked against double precision")
+{
+    const Files files;
+    writeNpy(file("sinks.npy"), arrayOfFloats(std::vector<float>{1, -2}, {2}, Dtype::F32));
+    const std::string random = "attend --method dense --random 1x2x70x32 --max-error 1e-3 ";
+    const Ran plain = run(random + "-o " + file("plain.npy"));
+    const Ran ran = run(random + "--soft-cap 0.5 --sink-logits " + file("sinks.npy") + " -o " +
+                        file("capped.npy"));
+    INFO("stderr: ", ran.err);
+    REQUIRE(ran.status == 0);
+    REQUIRE(plain.status == 0);
+    CHECK(readFile(file("plain.npy")) != readFile(file("capped.npy")));
+    checkRefused(random + "--soft-cap -1", "-1");
+    writeNpy(file("three.npy"), arrayOfFloats(std::vector<float>{1, 2, 3}, {3}, Dtype::F32));
+    checkRefused(random + "--sink-logits " + file("three.npy"), "expected 2");
 }
 
 TEST_CASE("devices: text, JSON, and a wrong LACUNA_DEVICE")
@@ -177,8 +226,10 @@ TEST_CASE("selftest prints a table and passes")
 TEST_CASE("mask: static and dynamic, tokens and blocks, a picture")
 {
     const Files files;
-    const Ran token = run("mask --method sliding_tile --set tile=2x2x2 --set window=1x1x1 --grid 2x4x4 --text-after 3 "
-                          "--heads 2 -o " + file("m.npy") + " --png " + file("m.png"));
+    const Ran token = run("mask --method sliding_tile --set tile=2x2x2 --set window=1x1x1 --grid "
+                          "2x4x4 --text-after 3 "
+                          "--heads 2 -o " +
+                          file("m.npy") + " --png " + file("m.png"));
     INFO(token.err);
     REQUIRE(token.status == 0);
     const Array mask = readNpy(file("m.npy"));
@@ -189,11 +240,12 @@ TEST_CASE("mask: static and dynamic, tokens and blocks, a picture")
     CHECK(mask.bytes[34] == std::byte(1)); // text
     CHECK(readFile(file("m.png")).starts_with("\x89PNG"));
 
-    CHECK(run("mask --method sliding_tile --set tile=2x2x2 --grid 2x4x4 --level block -o " + file("b.npy")).status ==
-          0);
+    CHECK(run("mask --method sliding_tile --set tile=2x2x2 --grid 2x4x4 --level block -o " +
+              file("b.npy"))
+              .status == 0);
     CHECK(readNpy(file("b.npy")).shape == std::vector<uint64_t>{1, 4, 4});
-    CHECK(run("mask --method block_topk --set keep_ratio=0.5 --qkv " + file("qkv.safetensors") + " -o " +
-              file("d.npy"))
+    CHECK(run("mask --method block_topk --set keep_ratio=0.5 --qkv " + file("qkv.safetensors") +
+              " -o " + file("d.npy"))
               .status == 0);
     CHECK(readNpy(file("d.npy")).shape == std::vector<uint64_t>{2, 48, 48});
 }
@@ -214,21 +266,25 @@ TEST_CASE("mask: wrong arguments")
     checkRefused("mask --method dense --grid 99999999x99999999x99999999" + out, "tokens");
     checkRefused("mask --method dense --text-before 4" + out, "--grid is missing");
     checkRefused("mask --method sliding_tile --set window=9 --grid 1x4x4" + out, "'window'");
-    checkRefused("mask --method sliding_tile --set window --grid 1x4x4" + out, "'window', expected name=value");
+    checkRefused("mask --method sliding_tile --set window --grid 1x4x4" + out,
+                 "'window', expected name=value");
     checkRefused("mask --method sliding_tile --set size=3 --grid 1x4x4" + out, "'size'");
     checkRefused("mask --method dense --grid 1x4x4 --level word" + out, "word");
     checkRefused("mask --method dense --grid 1x4x4 --heads 0" + out, "--heads");
     checkRefused("mask --method dense --grid 1x4x4 -o " + file("none") + "/x.npy", "cannot write");
-    checkRefused("mask --method dense --grid 1x4x4 --png " + file("none") + "/x.png" + out, "cannot write");
+    checkRefused("mask --method dense --grid 1x4x4 --png " + file("none") + "/x.png" + out,
+                 "cannot write");
     checkRefused("mask --method dense --q " + file("q.npy") + out, "--k is missing");
-    checkRefused("mask --method dense --grid 1x4x4 --q " + file("q.npy") + " --k " + file("k.npy") + out, "grid");
+    checkRefused("mask --method dense --grid 1x4x4 --q " + file("q.npy") + " --k " + file("k.npy") +
+                     out,
+                 "grid");
 }
 
 TEST_CASE("attend: from npy, from safetensors, from a seed, with a report")
 {
     const Files files;
-    const Ran ran = run("attend --method dense " + qkv() + " -o " + file("o.npy") + " --lse " + file("l.npy") +
-                        " --report " + file("r.json"));
+    const Ran ran = run("attend --method dense " + qkv() + " -o " + file("o.npy") + " --lse " +
+                        file("l.npy") + " --report " + file("r.json"));
     INFO(ran.err);
     REQUIRE(ran.status == 0);
     CHECK(ran.err == "");
@@ -243,12 +299,14 @@ TEST_CASE("attend: from npy, from safetensors, from a seed, with a report")
     CHECK(report["queries_compared"] == 48);
     CHECK(report["explain"]["method"] == "dense");
 
-    CHECK(run("attend --method dense --qkv " + file("qkv.safetensors") + " --precision f32 -o " + file("p.npy"))
+    CHECK(run("attend --method dense --qkv " + file("qkv.safetensors") + " --precision f32 -o " +
+              file("p.npy"))
               .status == 0);
     CHECK(readNpy(file("p.npy")).dtype == Dtype::F32);
-    const Ran sparse = run("attend --method block_topk --set keep_ratio=0.5 --random 1x1x96x16 --tier scalar "
-                           "--output-precision f32 --max-error 1e-3 --reference-budget 1e5 --report " +
-                           file("s.json"));
+    const Ran sparse =
+        run("attend --method block_topk --set keep_ratio=0.5 --random 1x1x96x16 --tier scalar "
+            "--output-precision f32 --max-error 1e-3 --reference-budget 1e5 --report " +
+            file("s.json"));
     INFO(sparse.err);
     CHECK(sparse.status == 0);
     const Json sampled = Json::parse(readFile(file("s.json")));
@@ -269,27 +327,33 @@ TEST_CASE("attend: wrong arguments and files")
 {
     const Files files;
     const std::string out = " -o " + file("x.npy");
-    const std::string q = "--q " + file("q.npy"), k = " --k " + file("k.npy"), v = " --v " + file("v.npy");
+    const std::string q = "--q " + file("q.npy"), k = " --k " + file("k.npy"),
+                      v = " --v " + file("v.npy");
     checkRefused("attend --method dense" + out, "--q is missing");
     checkRefused("attend --method dense " + q + k + out, "--v is missing");
     checkRefused("attend --method dense " + q + k + " --v " + file("no.npy") + out, "no.npy");
     checkRefused("attend --method dense " + q + k + " --v " + file("text.npy") + out, "not a .npy");
     checkRefused("attend --method dense " + q + k + " --v " + file("flat.npy") + out, "shape 48");
-    checkRefused("attend --method dense " + q + k + " --v " + file("short.npy") + out, "[1, 2, 40, 16]");
-    checkRefused("attend --method dense " + q + v + " --k " + file("wide.npy") + out, "[1, 1, 48, 24]");
+    checkRefused("attend --method dense " + q + k + " --v " + file("short.npy") + out,
+                 "[1, 2, 40, 16]");
+    checkRefused("attend --method dense " + q + v + " --k " + file("wide.npy") + out,
+                 "[1, 1, 48, 24]");
     checkRefused("attend --method dense --qkv " + file("q.npy") + out, "expected a .safetensors");
     checkRefused("attend --method dense " + qkv() + " --random 1x1x8x8" + out, "--random");
     checkRefused("attend --method dense --random 1x1x48" + out, "'1x1x48'");
     checkRefused("attend --method dense --random 1x1x48x12" + out, "head_dim is 12");
-    checkRefused("attend --method dense --random 60000x60000x60000x64" + out, "at most 1073741824 elements");
+    checkRefused("attend --method dense --random 60000x60000x60000x64" + out,
+                 "at most 1073741824 elements");
     checkRefused("attend --method dense " + qkv() + " --precision f8" + out, "f8");
     checkRefused("attend --method dense " + qkv() + " --tune speed=9" + out, "'speed'");
-    checkRefused("attend --method dense " + qkv() + " --tune rows" + out, "'rows', expected name=value");
+    checkRefused("attend --method dense " + qkv() + " --tune rows" + out,
+                 "'rows', expected name=value");
     checkRefused("attend --method dense " + qkv() + " --repeat 0" + out, "--repeat");
     checkRefused("attend --method dense " + qkv() + " --grid 1x4x4" + out, "grid has 16 tokens");
     checkRefused("attend --method sliding_tile " + qkv() + out, "needs a video grid");
     checkRefused("attend --method key_spans " + qkv() + out, "'key_spans'");
-    checkRefused("attend --method dense " + qkv() + " -o " + file("none") + "/x.npy", "cannot write");
+    checkRefused("attend --method dense " + qkv() + " -o " + file("none") + "/x.npy",
+                 "cannot write");
 }
 
 #ifndef _WIN32
@@ -297,7 +361,8 @@ TEST_CASE("Ctrl-C ends a run with status 130 and leaves no file behind")
 {
     const Files files;
     const auto before = std::distance(fs::directory_iterator(kFolder), fs::directory_iterator());
-    const std::string script = std::string("\"") + LACUNA_TOOL + "\" attend --method dense --random 1x1x512x64 " +
+    const std::string script = std::string("\"") + LACUNA_TOOL +
+                               "\" attend --method dense --random 1x1x512x64 " +
                                "--repeat 10000 -o " + file("o.npy") + " 2>" + file("stderr") +
                                " & sleep 3; kill -INT $!; wait $!";
     const int status = std::system(script.c_str());

@@ -35,7 +35,8 @@ struct Flags
     std::string output, lse, report;
     std::string precision, output_precision;
     std::vector<std::string> tuning;
-    double scale = 0;
+    double scale = 0, soft_cap = 0;
+    std::string sink_logits;
     double max_error = 0;
     double reference_budget = 4e9;
     uint32_t repeat = 1;
@@ -68,6 +69,18 @@ struct Outcome
     Accuracy accuracy; // over all heads
     host::DeviceInfo device;
 };
+
+// [H], empty without a file.
+std::vector<float> loadSinkLogits(const std::string& path, uint32_t heads)
+{
+    if (path.empty())
+        return {};
+    const Array array = readNpy(path);
+    if (array.shape != std::vector<uint64_t>{heads})
+        throw InputError(fmt::format("'{}' has shape {}, expected {}, one number for each head",
+                                     path, array.shapeText(), heads));
+    return array.toFloats();
+}
 
 Outcome attend(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv, HeadPlans& plans,
                const Flags& flags)
@@ -316,6 +329,9 @@ void run(Flags& flags)
     if (desc.dtype == LACUNA_DTYPE_F16)
         qkv.roundToHalf(); // the error below is that of the kernel, not of the input's rounding
     desc.scale = float(flags.scale);
+    desc.soft_cap = float(flags.soft_cap);
+    const std::vector<float> sinks = loadSinkLogits(flags.sink_logits, desc.q_heads);
+    desc.sink_logits = sinks.empty() ? nullptr : sinks.data();
     desc.tier = flags.device.tierValue();
     desc.tuning = tuning.data();
     desc.tuning_count = uint32_t(tuning.size());
@@ -373,6 +389,14 @@ void addAttend(CLI::App& app)
         ->check(precision);
     command->add_option("--scale", flags->scale, "of the logits; else 1 / sqrt(D)")
         ->check(CLI::PositiveNumber);
+    command
+        ->add_option("--soft-cap", flags->soft_cap,
+                     "c: a logit x becomes c tanh(x / c), as in Gemma 2")
+        ->check(CLI::PositiveNumber);
+    command
+        ->add_option("--sink-logits", flags->sink_logits,
+                     "one more logit for each query head, as in gpt-oss, .npy [H]")
+        ->type_name("FILE");
     command->add_option("--tune,--tile", flags->tuning, "a number of the kernel; may be repeated")
         ->type_name("NAME=VALUE");
     command->add_option("--repeat", flags->repeat, "timed runs after one to warm up")

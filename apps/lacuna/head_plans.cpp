@@ -86,6 +86,8 @@ LacunaPlanDesc HeadRun::describe(const LacunaPlanDesc& shape) const
     LacunaPlanDesc desc = shape;
     desc.q_heads = count;
     desc.kv_heads = kv_count;
+    if (shape.sink_logits)
+        desc.sink_logits = shape.sink_logits + first;
     desc.q_strides = stridesOf(shape.q_strides, shape.q_heads, shape.q_len, shape.head_dim);
     desc.k_strides = stridesOf(shape.k_strides, keyHeads(shape), k_len, shape.head_dim);
     desc.v_strides = stridesOf(shape.v_strides, keyHeads(shape), k_len, shape.head_dim);
@@ -167,7 +169,8 @@ const host::Attention& HeadPlans::plan(const HeadRun& run)
     const HeadChoice& choice = policy_.choices()[run.choice];
     const PlanOptions options(choice, run, shape_.q_heads);
     std::unique_ptr<host::Attention>& made =
-        plans_[fmt::format("{}/{} {}", run.count, run.kv_count, options.text())];
+        plans_[fmt::format("{}/{} {} {}", run.count, run.kv_count,
+                           shape_.sink_logits ? run.first : 0, options.text())];
     if (made)
         return *made;
     LacunaPlanDesc desc = run.describe(shape_);

@@ -40,6 +40,8 @@ public:
     // One run; milliseconds on the device, nothing where it has no timestamps. The first one may
     // include the rest of the driver's compilation.
     std::optional<double> run();
+    // The same pass by pass, which may take longer in all.
+    std::vector<host::Timing> runByPass();
 
     const std::vector<HeadRun>& runs() const { return runs_; }
     const host::Attention& attention() const { return *runs_.front().attention; }
@@ -50,6 +52,8 @@ public:
     host::Attention::Kept kept(size_t index = 0) const;
 
 private:
+    LacunaAttentionBuffers buffers(size_t index) const;
+
     host::Device* device_;
     std::unique_ptr<host::Attention> attention_; // null when the plans are another's
     std::vector<HeadRun> runs_;

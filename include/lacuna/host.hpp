@@ -211,6 +211,8 @@ public:
     void recordSelect(Commands& commands, const LacunaMemory& q, const LacunaMemory& k) const;
     // All buffers given, for method `key_spans`; constants and workspace are filled in.
     void record(Commands& commands, LacunaAttentionBuffers buffers) const;
+    // The same with a timer around each pass, of its name. Passes that could overlap then do not.
+    void recordTimed(Commands& commands, LacunaAttentionBuffers buffers) const;
 
     // The kept keys after record or recordSelect, downloaded: spans per (b * Hq + h, row), in the method's order. A row
     // is one query where the method lets the queries of its rows differ (LacunaList::windows).

@@ -206,7 +206,10 @@ typedef struct LacunaPlanDesc
     LacunaStrides k_strides;
     LacunaStrides v_strides;
     LacunaStrides out_strides;
-    float scale; /* of the logits; 0 means 1 / sqrt(D) */
+    float scale;    /* of the logits; 0 means 1 / sqrt(D) */
+    float soft_cap; /* c > 0: a logit x becomes c * tanh(x / c), as in Gemma 2; 0: none */
+    const float* sink_logits; /* [Hq], copied, or NULL: one more logit of each query of head h, which takes its share
+                                 of the softmax and adds nothing to out, as in gpt-oss; -inf: none */
 
     LacunaTier tier;            /* anything but AUTO forces it, or fails with the reason */
     const LacunaOption* tuning; /* of the kernel, for tests and tuning: "rows", "keys", "shape" ("16x8x16"), ... */
@@ -267,16 +270,21 @@ typedef struct LacunaAttentionBuffers
     LacunaMemory workspace;
     LacunaMemory ranges; /* method `key_spans` only, read: uint32 {first, count} [B, Hq, rows], see LacunaList */
     LacunaMemory spans;  /* method `key_spans` only, read: uint32 {begin, end} */
+
+    /* May be NULL. Called before each pass is recorded, after its barrier, with its name in lacunaExplainPlan: a place
+     * for timestamps. It may record into cmd. */
+    void (*before_pass)(void* user, VkCommandBuffer cmd, const char* name);
+    void* before_pass_user;
 } LacunaAttentionBuffers;
 
-/* Records sparse attention: out = softmax(q k^T * scale, over the kept keys) v.
+/* Records sparse attention: out = softmax(q k^T * scale, over the kept keys) v, with soft_cap and sink_logits.
  *
  * cmd      recording state, compute-capable queue family, outside a render pass
  * plan     must outlive the execution of cmd, as must the memory
  * buffers  copied
  *
  * Returns  LACUNA_SUCCESS, or LACUNA_ERROR_INVALID_ARGUMENT with nothing recorded.
- *          A query with no kept key gets out = 0 and lse = -inf, never NaN.
+ *          A query with no kept key gets out = 0 and lse = -inf (or its sink logit), never NaN.
  * Sync     before: make inputs visible to COMPUTE_SHADER / SHADER_STORAGE_READ and order earlier uses of workspace
  *          before this call. after: out and lse are written at COMPUTE_SHADER / SHADER_STORAGE_WRITE. Barriers between
  *          the plan's own passes are recorded for you.

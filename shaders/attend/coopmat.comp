@@ -21,6 +21,7 @@
 //       12 kHalfResult    fp16 result
 //       13 kHasParts      some items are parts of a split row
 //       14 kHasBounds     queries keep only the keys in their windows
+//       15 kSoftCap       logits are capped
 // shared tile.glsl; sharedBytes() in attend_coopmat.cpp counts it
 //
 //            D                       one K or V tile at a time

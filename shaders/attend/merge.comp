@@ -15,6 +15,7 @@
 //        3 kChunks      workgroups of one merge
 
 #extension GL_GOOGLE_include_directive : require
+#include "attend/finish.glsl"
 #include "lib/flat_group.glsl"
 #include "lib/memory.glsl"
 #include "shared/attend.h"
@@ -28,7 +29,6 @@ layout(constant_id = 3) const uint kChunks = 1;
 const uint kQuads = kHeadDim / 4;
 const uint kPitch = (kHeadDim + kPartialExtra) / 4; // of a row, in quads
 const float kLowest = -1e30;
-const float kLn2 = 0.693147180559945309;
 
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer MergeArray
 {
@@ -87,13 +87,12 @@ void main()
                                  merge.head / push.q_heads * push.out_batch +
                                      merge.head % push.q_heads * push.out_head,
                                  kHalfResult ? 16 : 32);
-    const vec4 values = (sum > 0 ? 1 / sum : 0) * o;
+    const vec4 values = finishRow(push.sinks, merge.head % push.q_heads, row_max, sum) * o;
     const uint at = token * push.out_token * 2 + quad;
     if (kHalfResult)
         Uvec2Array(result).at[at] = packHalf4(values);
     else
         Vec4Array(result).at[at] = values;
     if (quad == 0 && !isNull(push.lse))
-        FloatArray(advance(push.lse, merge.head, push.q_len * 4)).at[token] =
-            sum > 0 ? kLn2 * (row_max + log2(sum)) : -1.0 / 0.0;
+        storeLse(push.lse, merge.head, push.q_len, token, row_max, sum);
 }

@@ -17,6 +17,7 @@
 //        7 kHalfResult  fp16 result
 //        8 kHasParts    some items are parts of a split row
 //        9 kHasBounds   queries keep only the keys in their windows
+//       10 kSoftCap     logits are capped
 //
 // Loops over the list test at their end: see memory.glsl.
 
@@ -37,6 +38,7 @@ layout(constant_id = 6) const bool kHalfKeys = true;
 layout(constant_id = 7) const bool kHalfResult = true;
 layout(constant_id = 8) const bool kHasParts = true;
 layout(constant_id = 9) const bool kHasBounds = true;
+layout(constant_id = 10) const bool kSoftCap = true;
 
 const uint kQuads = kHeadDim / 4 / kSplit; // of one lane: kSplit * i + part
 const uint kLanes = kThreads / kSplit;     // queries side by side
@@ -72,8 +74,9 @@ void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
 
 // 2. Logits of kKeys keys from `key` on; the last one stands in for those beyond the span, which
 // then get no weight.
-void scoreStep(uvec2 keys, uint stride_bytes, uint key, uint end, uint part)
+void scoreStep(uvec2 keys, AttendParams params, uint key, uint end, uint part)
 {
+    const uint stride_bytes = params.k_token * unitBytes(kHalfKeys);
     uvec2 base[kKeys];
     [[unroll]] for (uint j = 0; j < kKeys; ++j)
         base[j] = advance(keys, min(key + j, end - 1), stride_bytes);
@@ -91,7 +94,11 @@ void scoreStep(uvec2 keys, uint stride_bytes, uint key, uint end, uint part)
                     s[r * kKeys + j] = fma(q[r * kQuads + i][c], k[j][c], s[r * kKeys + j]);
     }
     [[unroll]] for (uint n = 0; n < kRows * kKeys; ++n)
+    {
         s[n] = laneSum(s[n], kSplit);
+        if (kSoftCap)
+            s[n] = softCap(s[n], params.cap_log2);
+    }
 
     // A real branch: besides saving work it parts the step into two blocks, which halves what LLVM
     // spills on a CPU.
@@ -168,14 +175,15 @@ void storeRows(AttendParams params, AttendItem item, uint lane, uint part)
             const uint token = tokenAt(params, item, item.begin + row);
             const uint at =
                 is_part ? row * (kHeadDim + kPartialExtra) / 4 : token * params.out_token * 2;
-            const float factor = is_part ? 1 : row_sum[r] > 0 ? 1 / row_sum[r] : 0;
+            const float factor =
+                is_part ? 1 : finishRow(push.sinks, item.head % params.q_heads, row_max[r], row_sum[r]);
             [[unroll]] for (uint i = 0; i < kQuads; ++i)
                 storeQuad(base, at + i * kSplit + part, factor * o[r * kQuads + i],
                           kHalfResult && !is_part);
             if (part == 0 && is_part)
                 storePartialSum(base, row, kHeadDim, row_max[r], row_sum[r]);
             else if (part == 0 && !isNull(push.lse))
-                storeLse(params, item, token, row_max[r], row_sum[r]);
+                storeLse(push.lse, item.head, params.q_len, token, row_max[r], row_sum[r]);
         }
     }
 }
@@ -202,7 +210,7 @@ void main()
             do
             {
                 const uint end = stepLimit(params, key, span.y, kHasBounds);
-                scoreStep(keys, params.k_token * unitBytes(kHalfKeys), key, end, part);
+                scoreStep(keys, params, key, end, part);
                 if (kHasBounds)
                     maskStep(params, key);
                 weighStep(values, params.v_token * unitBytes(kHalfKeys), key, end, part);

@@ -8,6 +8,7 @@
 #ifndef LACUNA_ATTEND_TASK_GLSL
 #define LACUNA_ATTEND_TASK_GLSL
 
+#include "attend/finish.glsl"
 #include "lib/flat_group.glsl"
 #include "lib/memory.glsl"
 #include "shared/attend.h"
@@ -28,8 +29,6 @@ layout(push_constant, std430) uniform Push
 
 const float kLowest = -1e30; // a first maximum that is finite: -inf minus -inf would be NaN
 const float kMasked = -2e30; // a logit without weight, even where nothing has been kept so far
-const float kLn2 = 0.693147180559945309;
-const float kNegativeInfinity = -1.0 / 0.0;
 
 // The item of this workgroup: `head` is the query's in all batches, `count` spans from `first` on.
 // Without parts, no item has a slot.
@@ -63,13 +62,13 @@ uvec2 keysOfSpan(AttendItem item, uint index, bool has_parts)
 // Where the step that begins at `key` has to end at the latest: a step holds sinks, or none.
 uint stepLimit(AttendParams params, uint key, uint span_end, bool has_bounds)
 {
-    return has_bounds && key < params.sinks ? min(span_end, params.sinks) : span_end;
+    return has_bounds && key < params.sink_keys ? min(span_end, params.sink_keys) : span_end;
 }
 
 // Keys begin, end of which the query at `position` may keep those from `key` on.
 uvec2 windowFrom(AttendParams params, uvec2 window, uint key)
 {
-    return uvec2(key < params.sinks ? 0 : window.x, window.y);
+    return uvec2(key < params.sink_keys ? 0 : window.x, window.y);
 }
 
 uint unitBytes(bool is_half)
@@ -138,11 +137,11 @@ void storePartialSum(uvec2 partial, uint row, uint head_dim, float row_max, floa
     Vec4Array(partial).at[at] = vec4(row_max, row_sum, 0, 0);
 }
 
-// LSE of one query from its maximum (base 2) and its sum.
-void storeLse(AttendParams params, AttendItem item, uint token, float row_max, float row_sum)
+// c * tanh(x / c); exp2 may overflow to infinity or vanish, and both are right.
+float softCap(float logit, float cap)
 {
-    const float lse = row_sum > 0 ? kLn2 * (row_max + log2(row_sum)) : kNegativeInfinity;
-    FloatArray(advance(push.lse, item.head, params.q_len * 4)).at[token] = lse;
+    const float kLog2e = 1.44269504088896341;
+    return cap - 2 * cap / (exp2(2 * kLog2e / cap * logit) + 1);
 }
 
 #endif

@@ -26,6 +26,7 @@ layout(constant_id = 11) const bool kHalfIn = true;
 layout(constant_id = 12) const bool kHalfResult = true;
 layout(constant_id = 13) const bool kHasParts = true;
 layout(constant_id = 14) const bool kHasBounds = true;
+layout(constant_id = 15) const bool kSoftCap = true;
 
 const uint kStrips = kThreads / kSubgroupSize / kSlices;
 const uint kRows = kStrips * kTilesM * kM; // queries of the workgroup (Br)
@@ -36,8 +37,8 @@ const uint kScoreWidth = kScoreSteps * kScoreK;
 const uint kWeighWidth = kTilesN * kSlices * kN;
 const uint kWidth = (kScoreWidth > kWeighWidth ? kScoreWidth : kWeighWidth) / 8; // 16-byte words
 const uint kStride = kWidth + kPad;
-const uint kScoreStride = kKeys + 4;      // floats
-const uint kWeightStride = kKeys / 2 + 4; // 4-byte words
+const uint kScoreStride = kKeys + 4;                               // floats
+const uint kWeightStride = kKeys / 2 + 4;                          // 4-byte words
 const uint kLanesPerRow = kThreads > kRows ? kThreads / kRows : 1; // within a subgroup
 const uint kRowsAtOnce = kThreads / kLanesPerRow;
 const uint kRowPasses = (kRows + kRowsAtOnce - 1) / kRowsAtOnce;
@@ -127,10 +128,16 @@ uvec2 keptColumns(AttendParams params, uint pass, uint key, uint count)
     return min(uvec2(max(kept.x, key), max(kept.y, key)) - key, uvec2(count));
 }
 
+// In base 2, of the product at score[at].
+float logitOf(AttendParams params, uint at)
+{
+    const float logit = score[at] * params.scale_log2;
+    return kSoftCap ? softCap(logit, params.cap_log2) : logit;
+}
+
 // Online softmax: kLanesPerRow neighbouring lanes share the columns of a row.
 void softmaxRows(AttendParams params, uint key, uint count)
 {
-    const float scale_log2 = params.scale_log2;
     const uint part = threadIndex() % kLanesPerRow;
     [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
     {
@@ -139,7 +146,7 @@ void softmaxRows(AttendParams params, uint key, uint count)
         float new_max = row_max[pass];
         for (uint j = part; j < kept.y; j += kLanesPerRow)
             if (j >= kept.x)
-                new_max = max(new_max, score[row * kScoreStride + j] * scale_log2);
+                new_max = max(new_max, logitOf(params, row * kScoreStride + j));
         [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
             new_max = max(new_max, subgroupShuffleXor(new_max, step));
 
@@ -150,8 +157,8 @@ void softmaxRows(AttendParams params, uint key, uint count)
             const uint at = row * kScoreStride + 2 * j;
             const bool keeps_low = 2 * j >= kept.x && 2 * j < kept.y;
             const bool keeps_high = 2 * j + 1 >= kept.x && 2 * j + 1 < kept.y;
-            const float low = keeps_low ? exp2(score[at] * scale_log2 - new_max) : 0;
-            const float high = keeps_high ? exp2(score[at + 1] * scale_log2 - new_max) : 0;
+            const float low = keeps_low ? exp2(logitOf(params, at) - new_max) : 0;
+            const float high = keeps_high ? exp2(logitOf(params, at + 1) - new_max) : 0;
             weight[row * kWeightStride + j] = packHalf2x16(vec2(low, high));
             sum += low + high;
         }
@@ -174,15 +181,18 @@ void finishRows(AttendParams params, AttendItem item)
         float sum = row_sum[pass];
         [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
             sum += subgroupShuffleXor(sum, step);
+        const float factor =
+            is_final ? finishRow(push.sinks, item.head % params.q_heads, row_max[pass], sum) : 1;
         if (part == 0)
-            shrink[row] = !is_final ? 1 : sum > 0 ? 1 / sum : 0;
+            shrink[row] = factor;
         if (part == 0 && item.begin + row < item.end)
         {
             if (!is_final)
                 storePartialSum(partialOf(item, kRows, kHeadDim), row, kHeadDim, row_max[pass],
                                 sum);
             else if (!isNull(push.lse))
-                storeLse(params, item, tokenAt(params, item, item.begin + row), row_max[pass], sum);
+                storeLse(push.lse, item.head, params.q_len,
+                         tokenAt(params, item, item.begin + row), row_max[pass], sum);
         }
     }
 }

@@ -22,6 +22,7 @@ struct AttendPush
     uvec2 v;
     uvec2 result; // the output
     uvec2 lse;    // f32 [B, Hq, Nq]; address 0 is not wanted
+    uvec2 sinks;  // f32 [Hq], logits in base 2; address 0 is none
     uint first_group;
     uint item_count; // group g is item g % item_count, its heads move on by g / item_count
 };
@@ -37,7 +38,8 @@ struct AttendParams
     uint slots;       // partial results between heads, where heads share the items
     uint order_head;  // entries of the order between heads; 0: one order for all
     float scale_log2; // scale * log2(e): logits are in base 2
-    uint sinks;       // keys below it are in every window that does not end before them
+    float cap_log2;   // the soft cap, likewise; with kSoftCap only
+    uint sink_keys;   // keys below it are in every window that does not end before them
     uint q_batch, q_head, q_token;
     uint k_batch, k_head, k_token;
     uint v_batch, v_head, v_token;
@@ -89,6 +91,7 @@ struct MergePush
     uvec2 partials; // f32 [slots, rows, D + 4]
     uvec2 result;
     uvec2 lse;
+    uvec2 sinks;
     uint first_group;
     uint item_count;
     uint slots;

@@ -44,6 +44,31 @@ void Attention::record(Commands& commands, LacunaAttentionBuffers buffers) const
     commands.barrier();
 }
 
+void Attention::recordTimed(Commands& commands, LacunaAttentionBuffers buffers) const
+{
+    struct Clock
+    {
+        Commands& commands;
+        std::string running; // the pass whose time is being taken
+
+        void next(const char* name)
+        {
+            if (!running.empty())
+                commands.endTimer(running);
+            running = name;
+            if (!running.empty())
+                commands.beginTimer(running);
+        }
+    } clock = {commands, {}};
+    buffers.before_pass = [](void* user, VkCommandBuffer, const char* name)
+    {
+        static_cast<Clock*>(user)->next(name);
+    };
+    buffers.before_pass_user = &clock;
+    record(commands, buffers);
+    clock.next("");
+}
+
 void Attention::record(Commands& commands, const LacunaMemory& q, const LacunaMemory& k,
                        const LacunaMemory& v, const LacunaMemory& out,
                        const LacunaMemory& lse) const
@@ -94,14 +119,19 @@ std::vector<Attention::Span> clip(const std::vector<Attention::Span>& row, const
 {
     const uint32_t begin = list.windows[2 * query], end = list.windows[2 * query + 1];
     std::vector<Attention::Span> kept;
+    const auto keep = [&](uint32_t first, uint32_t last)
+    {
+        if (first < last && !kept.empty() && kept.back().end == first)
+            kept.back().end = last;
+        else if (first < last)
+            kept.push_back({first, last});
+    };
     for (const Attention::Span& span : row)
     {
         const uint32_t span_end = std::min(span.end, end);
         const uint32_t sink_end = std::max(std::min(list.sinks, span_end), span.begin);
-        if (span.begin < sink_end)
-            kept.push_back({span.begin, sink_end});
-        if (std::max(sink_end, begin) < span_end)
-            kept.push_back({std::max(sink_end, begin), span_end});
+        keep(span.begin, sink_end);
+        keep(std::max(sink_end, begin), span_end);
     }
     return kept;
 }

@@ -46,7 +46,8 @@ enum
 const OptionDesc kOptions[] = {
     {"window", OptionType::Int, "0", 0, 1048576,
      "the last keys that a query keeps, its own included; 0: all of them"},
-    {"sinks", OptionType::Int, "0", 0, 1048576, "keys at the start that are kept beside the window"},
+    {"sinks", OptionType::Int, "0", 0, 1048576,
+     "keys at the start that are kept beside the window"},
     {"align", OptionType::Choice, "bottom_right", 0, 1,
      "where the queries stand when they are fewer or more than the keys", "bottom_right|top_left"},
     {"block", OptionType::Int, "128", 1, 65536, "queries of one list row, which changes no result"},

@@ -36,7 +36,8 @@ AttendParams makeParams(const Problem& p, const AttendInputs& in, const Work& wo
     params.head_stride = in.list.head_stride;
     params.slots = work.slots;
     params.order_head = in.q_order.heads > 1 ? p.q_len : 0;
-    params.sinks = in.list.bounds ? in.list.bounds->sinks : 0;
+    params.sink_keys = in.list.bounds ? in.list.bounds->sinks : 0;
+    params.cap_log2 = float(p.soft_cap * std::log2(std::exp(1.0)));
     params.scale_log2 = float(p.scale * std::log2(std::exp(1.0)));
     params.q_batch = stride8(in.q.strides.batch);
     params.q_head = stride8(in.q.strides.head);
@@ -78,6 +79,15 @@ std::string addressFault(const Problem& p)
                    std::to_string(kMaxTensor);
     }
     return {};
+}
+
+// In base 2, as the kernels have all logits, and finite; no slot where there are none.
+Slot sinkLogits(PlanBuilder& b)
+{
+    std::vector<float> sinks;
+    for (const float logit : b.problem().sink_logits)
+        sinks.push_back(std::max(float(logit * std::log2(std::exp(1.0))), -1e37f));
+    return sinks.empty() ? Slot{} : b.constants(sinks);
 }
 
 // A dense fp32 copy of K or V. It belongs to ATTEND: lacunaCmdSelect, which has no V, stops before
@@ -180,7 +190,9 @@ void attend(PlanBuilder& b, const AttendInputs& inputs)
     std::vector<uint32_t> spec = choice.tile.spec;
     spec.push_back(work.merge_count > 0);
     spec.push_back(in.list.bounds != nullptr);
+    spec.push_back(p.soft_cap > 0);
     const Slot windows = in.list.bounds ? b.constants(in.list.bounds->windows) : Slot{};
+    const Slot sinks = sinkLogits(b);
     AttendPush push = {};
     push.item_count = work.item_count;
     b.pass(choice.variant->shader(b.caps(), p, choice.tile),
@@ -201,8 +213,9 @@ void attend(PlanBuilder& b, const AttendInputs& inputs)
         .read(offsetof(AttendPush, v), in.v.slot)
         .write(offsetof(AttendPush, result), PlanBuilder::caller(Caller::Out))
         .write(offsetof(AttendPush, lse), PlanBuilder::caller(Caller::Lse))
+        .read(offsetof(AttendPush, sinks), sinks)
         .flatGroups(work.item_count * work.shares, offsetof(AttendPush, first_group));
-    mergeWork(b, work, choice.tile, order, params.order_head);
+    mergeWork(b, work, choice.tile, order, params.order_head, sinks);
 }
 
 } // namespace lacuna

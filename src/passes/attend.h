@@ -34,7 +34,7 @@ struct AttendTile
     uint32_t shared_bytes = 0;
     uint32_t work_keys = 0;     // least keys of one part of a split row; 0: the default
     bool widen_keys = false;    // K and V are copied to fp32 first
-    std::vector<uint32_t> spec; // the shader's specialization constants but kHasParts and kHasBounds
+    std::vector<uint32_t> spec; // the shader's specialization constants up to kHasParts
     std::string text;
 };
 

@@ -275,7 +275,7 @@ Work makeWork(PlanBuilder& b, const AttendInputs& inputs, const AttendTile& tile
 }
 
 void mergeWork(PlanBuilder& b, const Work& work, const AttendTile& tile, Slot order,
-               uint32_t order_head)
+               uint32_t order_head, Slot sinks)
 {
     if (work.merge_count == 0)
         return;
@@ -300,6 +300,7 @@ void mergeWork(PlanBuilder& b, const Work& work, const AttendTile& tile, Slot or
         .read(offsetof(MergePush, partials), work.partials)
         .write(offsetof(MergePush, result), PlanBuilder::caller(Caller::Out))
         .write(offsetof(MergePush, lse), PlanBuilder::caller(Caller::Lse))
+        .read(offsetof(MergePush, sinks), sinks)
         .flatGroups(work.merge_count * work.shares * chunks, offsetof(MergePush, first_group));
 }
 

@@ -33,9 +33,9 @@ struct Work
 // Records the passes that make the items, if any. Failures go to b.fail().
 Work makeWork(PlanBuilder& b, const AttendInputs& inputs, const AttendTile& tile);
 
-// Records the merge of the partial results, if there can be any. `order` and `order_head` as in
-// AttendPush and AttendParams.
+// Records the merge of the partial results, if there can be any. `order`, `order_head` and `sinks`
+// as in AttendPush and AttendParams.
 void mergeWork(PlanBuilder& b, const Work& work, const AttendTile& tile, Slot order,
-               uint32_t order_head);
+               uint32_t order_head, Slot sinks);
 
 } // namespace lacuna

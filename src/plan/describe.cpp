@@ -79,6 +79,7 @@ void writeShape(Json& json, const Problem& p)
     json.member("batch", p.batch).member("q_heads", p.q_heads).member("kv_heads", p.kv_heads);
     json.member("q_len", p.q_len).member("k_len", p.k_len).member("head_dim", p.head_dim);
     json.member("dtype", dtypeName(p.dtype)).member("out_dtype", dtypeName(p.out_dtype)).member("scale", p.scale);
+    json.member("soft_cap", p.soft_cap).member("has_sink_logits", !p.sink_logits.empty());
     json.close('}');
 }
 
@@ -113,7 +114,7 @@ std::string explainPlan(const CompiledPlan& plan, const Caps& caps)
     json.key("passes").open('[');
     for (const Pass& pass : plan.passes)
     {
-        json.open('{').member("name", pass.name).key("groups").open('[');
+        json.open('{').member("name", pass.name).member("is_attend", pass.is_attend).key("groups").open('[');
         for (const uint32_t n : pass.groups)
             json.value(n);
         json.close(']').close('}');

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace lacuna
 {
@@ -64,6 +65,20 @@ void checkShape(Checker& check, const LacunaPlanDesc& d, Problem& p)
     check.require(std::isfinite(d.scale) && d.scale >= 0,
                   "scale is " + std::to_string(d.scale) + ", expected a finite number >= 0 (0 means 1 / sqrt(D))");
     p.scale = d.scale > 0 ? double(d.scale) : 1 / std::sqrt(double(d.head_dim));
+}
+
+void checkLogits(Checker& check, const LacunaPlanDesc& d, Problem& p)
+{
+    check.require(std::isfinite(d.soft_cap) && d.soft_cap >= 0,
+                  "soft_cap is " + std::to_string(d.soft_cap) + ", expected a finite number >= 0 (0 means none)");
+    p.soft_cap = d.soft_cap;
+    if (!d.sink_logits || !check.sentence.empty())
+        return;
+    p.sink_logits.assign(d.sink_logits, d.sink_logits + d.q_heads);
+    for (uint32_t head = 0; head < d.q_heads; ++head)
+        check.require(p.sink_logits[head] < std::numeric_limits<float>::infinity(),
+                      "sink_logits[" + std::to_string(head) + "] is " + std::to_string(p.sink_logits[head]) +
+                          ", expected a finite number, or -inf for none");
 }
 
 void checkGrid(Checker& check, const LacunaPlanDesc& d, Problem& p)
@@ -172,6 +187,7 @@ LacunaResult makeRequest(const LacunaPlanDesc* desc, Request& request, std::stri
     Checker check = {sentence};
     Problem& p = request.problem;
     checkShape(check, *desc, p);
+    checkLogits(check, *desc, p);
     checkGrid(check, *desc, p);
     p.q = checkStrides(check, "q_strides", desc->q_strides, p.q_heads, p.q_len, p.head_dim);
     p.k = checkStrides(check, "k_strides", desc->k_strides, p.kv_heads, p.k_len, p.head_dim);

@@ -191,6 +191,8 @@ void recordPlan(const DeviceFunctions& vk, VkCommandBuffer cmd, const CompiledPl
         }
         if (pass.needs_barrier)
             recordBarrier(vk, cmd);
+        if (buffers.before_pass)
+            buffers.before_pass(buffers.before_pass_user, cmd, pass.name.c_str());
         if (vk.vkCmdBeginDebugUtilsLabelEXT)
         {
             VkDebugUtilsLabelEXT label = {VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT};

@@ -8,6 +8,7 @@
 #include <lacuna/lacuna.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace lacuna
 {
@@ -32,6 +33,8 @@ struct Problem
     LacunaDtype out_dtype = LACUNA_DTYPE_F16;
     Strides q, k, v, out;
     double scale = 1;
+    double soft_cap = 0;            // 0: none
+    std::vector<float> sink_logits; // [Hq] or empty
 
     uint32_t heads() const { return batch * q_heads; }
     uint32_t keyHead(uint32_t q_head) const { return q_head / (q_heads / kv_heads); }

@@ -29,7 +29,8 @@ struct Head
     const float* k; // [Nk, D]
     const float* v;
     uint32_t head_dim;
-    double scale;
+    double scale, soft_cap;
+    double sink; // a logit without a key; -inf: none
 };
 
 // Returns the LSE. `kept` holds the kept keys, `weights` is scratch of the same length.
@@ -39,16 +40,18 @@ double attendRow(const Head& head, const float* q, const std::vector<uint32_t>& 
     const uint32_t dim = head.head_dim;
     std::fill_n(out, dim, 0.0);
     if (kept.empty())
-        return -std::numeric_limits<double>::infinity();
+        return head.sink;
 
     weights.resize(kept.size());
-    double highest = -std::numeric_limits<double>::infinity();
+    double highest = head.sink;
     for (size_t i = 0; i < kept.size(); ++i)
     {
         weights[i] = dot(q, head.k + uint64_t(kept[i]) * dim, dim) * head.scale;
+        if (head.soft_cap > 0)
+            weights[i] = head.soft_cap * std::tanh(weights[i] / head.soft_cap);
         highest = std::max(highest, weights[i]);
     }
-    double sum = 0;
+    double sum = std::exp(head.sink - highest);
     for (double& weight : weights)
     {
         weight = std::exp(weight - highest);
@@ -77,8 +80,11 @@ void attendReference(const Problem& problem, const float* q, const float* k, con
     {
         const uint64_t kv_slice = uint64_t(slice / problem.q_heads) * problem.kv_heads +
                                   problem.keyHead(slice % problem.q_heads);
+        const double sink = problem.sink_logits.empty()
+                                ? -std::numeric_limits<double>::infinity()
+                                : double(problem.sink_logits[slice % problem.q_heads]);
         const Head head = {k + kv_slice * problem.k_len * dim, v + kv_slice * problem.k_len * dim, dim,
-                           problem.scale};
+                           problem.scale, problem.soft_cap, sink};
         for (uint32_t i = 0; i < query_count; ++i)
         {
             const uint64_t row = uint64_t(slice) * query_count + i;
