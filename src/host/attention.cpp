@@ -145,7 +145,7 @@ void splitRows(Attention::Kept& kept, const LacunaList& list,
             for (uint32_t query = list.row_borders[row]; query < list.row_borders[row + 1]; ++query)
                 kept.spans.push_back(
                     clip(rows[uint64_t(head) * list.row_count + row], list, query));
-    kept.row_borders.resize(kept.q_order.size() + 1);
+    kept.row_borders.resize(kept.queries() + 1);
     std::iota(kept.row_borders.begin(), kept.row_borders.end(), 0u);
 }
 
