@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The parts of the documents that are made from something else:
 #   README.md        the listing of apps/embed_minimal/main.cpp
-#   docs/methods.md  what `lacuna methods --markdown` prints
+#   docs/methods.md  what `lacuna methods --markdown` prints, and the tables of results/methods.json
 #
 # cmake -DTOOL=<lacuna> [-DWRITE=ON] -P cmake/docs.cmake     without WRITE: fails when one is out of date
 get_filename_component(root "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
@@ -32,4 +32,12 @@ string(SUBSTRING "${readme}" ${to} -1 tail)
 bring_up_to_date("${root}/README.md" "${head}${begin}```cpp\n${listing}```\n${tail}")
 
 execute_process(COMMAND "${TOOL}" methods --markdown OUTPUT_VARIABLE methods COMMAND_ERROR_IS_FATAL ANY)
-bring_up_to_date("${root}/docs/methods.md" "${methods}")
+find_program(python python3)
+if(python)
+    execute_process(COMMAND "${python}" "${root}/tools/bench/methods.py" --markdown OUTPUT_VARIABLE measured COMMAND_ERROR_IS_FATAL ANY)
+else() # the tables stay as they are
+    file(READ "${root}/docs/methods.md" present)
+    string(FIND "${present}" "## Measured" from)
+    string(SUBSTRING "${present}" ${from} -1 measured)
+endif()
+bring_up_to_date("${root}/docs/methods.md" "${methods}\n${measured}")
