@@ -301,7 +301,11 @@ LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list)
     list->spans_offset = spans.offset;
     list->head_stride = built.list.head_stride;
     list->q_order_heads = built.q_order.heads;
-    list->k_order_heads = built.k_order.heads;
+    const bool is_k_order_made = built.device_k_order.valid();
+    list->k_order_heads = is_k_order_made ? 0 : built.k_order.heads;
+    list->k_order_offset = is_k_order_made ? plan->plan.slots[built.device_k_order.id].offset : 0;
+    if (is_k_order_made)
+        list->k_order = nullptr;
     list->windows = built.list.bounds ? &built.list.bounds->windows[0].begin : nullptr;
     list->sinks = built.list.bounds ? built.list.bounds->sinks : 0;
     return LACUNA_SUCCESS;

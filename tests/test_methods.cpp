@@ -79,10 +79,12 @@ void checkBorders(const std::vector<uint32_t>& borders, uint32_t tokens)
     CHECK(std::is_sorted(borders.begin(), borders.end(), std::less_equal<>()));
 }
 
-// One order for all heads, or one for each.
-void checkBijections(std::vector<uint32_t> order, uint32_t tokens, uint32_t heads)
+// One order for all heads, one for each, or one for each of each batch.
+void checkBijections(std::vector<uint32_t> order, uint32_t tokens, const Problem& p)
 {
-    REQUIRE((order.size() == tokens || order.size() == size_t(tokens) * heads));
+    const size_t orders = order.size() / tokens;
+    REQUIRE((orders == 1 || orders == p.q_heads || orders == p.heads()));
+    REQUIRE(order.size() == orders * tokens);
     for (auto begin = order.begin(); begin != order.end(); begin += tokens)
     {
         std::sort(begin, begin + tokens);
@@ -97,8 +99,8 @@ void checkWellFormed(const host::Attention::Kept& kept, const Problem& p)
 {
     checkBorders(kept.row_borders, p.q_len);
     checkBorders(kept.key_borders, p.k_len);
-    checkBijections(kept.q_order, p.q_len, p.q_heads);
-    checkBijections(kept.k_order, p.k_len, p.q_heads);
+    checkBijections(kept.q_order, p.q_len, p);
+    checkBijections(kept.k_order, p.k_len, p);
     REQUIRE(kept.spans.size() == size_t(p.heads()) * (kept.row_borders.size() - 1));
     bool is_sound = true;
     for (const auto& row : kept.spans)

@@ -7,6 +7,7 @@
 #include "data/curves.h"
 
 #include <algorithm>
+#include <cmath>
 
 using namespace lacuna;
 using namespace lacuna::test;
@@ -111,7 +112,7 @@ TEST_CASE("paro: the blocks of the authors' models, and bands of their densities
     CHECK(std::count(row.begin(), row.end(), 1) == (2 * 193 + 1) * 64); // 193.07 of 1182
 }
 
-TEST_CASE("paro: a map with a cell for each block is a bit map, a coarser one is laid over the blocks")
+TEST_CASE("paro: a map with a cell for each block is a bit map, a coarser one is laid over them")
 {
     const auto mapped = [](const char* map, uint32_t tokens)
     {
@@ -225,4 +226,53 @@ TEST_CASE("interspatial: a frame keeps the condition tokens of its frame, whatev
     const VideoGrid grid = {{5, 7, 9}, 3, 2};
     CHECK(maskOf("interspatial", {{"radius", "1"}}, grid).kept ==
           maskOf("axial", {{"radius", "1"}}, grid).kept);
+}
+
+TEST_CASE("vorta: of 12 tokens the centre, at place 9, and the 5 least similar to it stay")
+{
+    const VideoGrid grid = {{4, 6, 4}, 1, 2}; // 8 buckets of 2 x 3 x 2
+    Case c;
+    c.method = "vorta";
+    c.desc.batch = c.desc.q_heads = 1;
+    c.desc.q_len = uint32_t(grid.tokens());
+    c.desc.head_dim = 8;
+    c.desc.dtype = LACUNA_DTYPE_F32;
+    c.desc.grid = {4, 6, 4, 1, 2};
+
+    // The angle between a token and its centre decides; its length does not.
+    const double angles[12] = {0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0, 0.05, 0.15};
+    std::vector<float> x(grid.tokens() * 8);
+    std::vector<uint8_t> expected(grid.tokens(), 1);
+    for (uint32_t t = 0; t < 4; ++t)
+        for (uint32_t h = 0; h < 6; ++h)
+            for (uint32_t w = 0; w < 4; ++w)
+            {
+                const uint32_t place = (t % 2 * 3 + h % 3) * 2 + w % 2, token = grid.token(t, h, w);
+                x[token * 8] = float((1 + t + h + w) * std::cos(angles[place]));
+                x[token * 8 + 1] = float((1 + t + h + w) * std::sin(angles[place]));
+                expected[token] = place < 5 || place == 9;
+            }
+    CHECK(std::count(expected.begin(), expected.end(), 1) == 48 + 3);
+    for (const char* match : {"q", "k"})
+    {
+        c.options = {{"match", match}};
+        const Request request = c.request();
+        std::vector<uint8_t> row(grid.tokens());
+        request.method->reference(request.problem, request.options, {x.data(), x.data()}, 40, 1,
+                                  row.data());
+        CHECK(row == expected);
+    }
+}
+
+TEST_CASE("vorta: its sliding heads are sliding_tile, its full heads keep everything")
+{
+    const VideoGrid grid = {{5, 7, 9}, 3, 2};
+    const OptionValues sliding = {{"tile", "2x3x4"}, {"window", "3x1x3"}};
+    OptionValues routed = sliding;
+    routed.push_back({"heads", "sliding,full"});
+    const std::vector<uint8_t> masks = masksOf("vorta", routed, grid, 2);
+    const Mask alone = maskOf("sliding_tile", sliding, grid);
+    CHECK(std::equal(alone.kept.begin(), alone.kept.end(), masks.begin()));
+    CHECK(std::count(masks.begin() + std::ptrdiff_t(alone.kept.size()), masks.end(), 1) ==
+          std::ptrdiff_t(alone.kept.size()));
 }

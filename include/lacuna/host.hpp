@@ -227,7 +227,7 @@ public:
         std::vector<uint32_t> row_borders;    // [rows + 1]
         std::vector<uint32_t> key_borders;    // [key blocks + 1]
         std::vector<uint32_t> q_order;        // [Nq] or [Hq, Nq], method's position -> caller's token
-        std::vector<uint32_t> k_order;        // [Nk] or [Hq, Nk]
+        std::vector<uint32_t> k_order;        // [Nk], [Hq, Nk] or [B * Hq, Nk]
         std::vector<std::vector<Span>> spans; // [heads * rows]
         uint32_t queries() const { return row_borders.back(); } // Nq
         uint32_t keys() const { return key_borders.back(); }    // Nk

@@ -325,7 +325,8 @@ typedef struct LacunaList
     uint64_t spans_offset;
     uint32_t head_stride; /* rows between heads; 0: one list serves every batch and head */
     uint32_t q_order_heads; /* orders in q_order, one after the other: 1 for all heads, or Hq */
-    uint32_t k_order_heads; /* likewise in k_order */
+    uint32_t k_order_heads; /* likewise in k_order; 0: made on the device, uint32 [B * Hq, Nk] at k_order_offset */
+    uint64_t k_order_offset; /* bytes into the workspace */
     const uint32_t* windows; /* [Nq] {begin, end} by position, for methods whose queries differ within a row: of the
                                 keys of its row a query keeps k when k < end and (k >= begin or k < sinks); else NULL */
     uint32_t sinks;

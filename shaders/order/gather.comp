@@ -4,14 +4,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // in     source  fp16 or fp32 [B, heads / kGroup, tokens, D], strided
-// in     order   u32 [tokens], or [heads, tokens]
+// in     order   u32 [tokens], [heads, tokens] or [B, heads, tokens]
 // out    dense   [B, heads, tokens, D]: position i holds token order[i]
 //
 // grid   (ceil(tokens * vectors / kThreads), slices, 1), one 16-byte vector per invocation
 // spec   0 kThreads   workgroup size
 //        1 kVectors   16-byte vectors of one token
 //        2 kGroup     heads of dense for each head of the source
-//        3 kPerHead   there is an order for each head
+//        3 kOrders    0: one for all heads, 1: one for each head, 2: and for each batch
 
 #extension GL_GOOGLE_include_directive : require
 #include "lib/memory.glsl"
@@ -20,7 +20,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kVectors = 8;
 layout(constant_id = 2) const uint kGroup = 1;
-layout(constant_id = 3) const bool kPerHead = false;
+layout(constant_id = 3) const uint kOrders = 0;
 
 layout(push_constant, std430) uniform Push { GatherPush push; };
 
@@ -35,8 +35,8 @@ void main()
     do
     {
         const uint head = slice % push.heads;
-        const uint first = kPerHead ? head * push.tokens : 0;
-        const uint token = UintArray(push.order).at[first + position];
+        const uint which = kOrders == 0 ? 0 : kOrders == 1 ? head : slice;
+        const uint token = UintArray(advance(push.order, which, push.tokens * 4)).at[position];
         const uvec2 from = advance(push.source,
                                    slice / push.heads * push.source_batch +
                                        head / kGroup * push.source_head,

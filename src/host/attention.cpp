@@ -166,6 +166,11 @@ Attention::Kept Attention::kept() const
     kept.key_borders.assign(list.key_borders, list.key_borders + list.key_block_count + 1);
     kept.q_order = orderOf(list.q_order, list.q_order_heads, kept.queries());
     kept.k_order = orderOf(list.k_order, list.k_order_heads, kept.keys());
+    if (list.k_order_heads == 0)
+    {
+        kept.k_order.resize(uint64_t(heads_) * kept.keys());
+        readRegion(*device_, workspace_, list.k_order_offset, kept.k_order);
+    }
 
     const uint32_t stored_heads = list.head_stride == 0 ? 1 : heads_;
     std::vector<uint32_t> ranges(2 *

@@ -1,5 +1,5 @@
-// interspatial.cpp - Interspatial attention: the tokens of a frame of a video attend to the condition
-// tokens of the same frame.
+// interspatial.cpp - Interspatial attention: the tokens of a frame of a video attend to the
+// condition tokens of the same frame.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -16,10 +16,11 @@
 //          and keys are the same tokens, the frames are those of the grid: this is the spatial half
 //          of the blocks around it; text queries keep every key, text keys are kept by every query.
 //          The temporal half is method `axial` with axis=temporal.
-// Paper    arXiv 2505.15800, whose abstract describes this operator: cross attention between 2-D tokens
-//          of a video and 3-D tokens of a body, beside blocks in space and in time. That a frame sees
-//          the condition of its own frame is a reading of it; `radius` widens that, up to everything.
-//          Its encoding of the places on both sides belongs to Q and K, and is applied before.
+// Paper    arXiv 2505.15800, whose abstract describes this operator: cross attention between 2-D
+//          tokens of a video and 3-D tokens of a body, beside blocks in space and in time. That a
+//          frame sees the condition of its own frame is a reading of it; `radius` widens that, up
+//          to everything. Its encoding of the places on both sides belongs to Q and K, and is
+//          applied before.
 // Cost     (2 radius + 1) / T of dense, and the shared keys.
 // Passes   attend; the list is made on the host, one for all heads
 // Limits   frames of very different numbers of tokens: both sides are cut evenly.
@@ -133,8 +134,8 @@ extern const Method kInterspatial;
 const Method kInterspatial = {
     .name = "interspatial",
     .title = "the condition tokens of the same frame, in cross attention",
-    .paper = "arXiv 2505.15800, Interspatial Attention for Efficient 4D Human Video Generation (its "
-             "operator)",
+    .paper = "arXiv 2505.15800, Interspatial Attention for Efficient 4D Human Video Generation "
+             "(its operator)",
     .kind = "static",
     .options = kOptions,
     .unsupportedReason = unsupportedReason,

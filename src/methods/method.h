@@ -28,6 +28,7 @@ struct Built
 {
     TokenOrder q_order; // borders are the rows of the list
     TokenOrder k_order; // borders are the key blocks
+    Slot device_k_order; // uint32 [B * Hq, Nk] in the place of k_order, when it is made on the device
     List list;
     double max_density = 1; // kept pairs / all pairs: exact for a static list, else an upper bound
 };

@@ -11,19 +11,21 @@
 //          in one of the six orders of the three axes. So each head gets its order, and its tokens
 //          are cut into n blocks of `block`, the last one smaller. Block i keeps block j when they
 //          are at most n (1 - sqrt(1 - density)) blocks apart, rounded down. A head with a `map` of
-//          its own is not a band: the map is laid over all pairs of blocks, and a pair is kept where
-//          it meets a cell that is 1. Text queries keep every key, text keys are kept by every query.
+//          its own is not a band: the map is laid over all pairs of blocks, and a pair is kept
+//          where it meets a cell that is 1. Text queries keep every key, text keys are kept by
+//          every query.
 // Paper    arXiv 2506.16054. There each head's order and blocks are found offline, from the maps of
-//          one or two prompts, the blocks for a few groups of steps: calibration, and an input here.
-//          `heads` is the table of orders of one layer (listed in the authors' numbering, 0 .. 5),
-//          `map` its blocks in one step; with as many cells as blocks it is their bit map. Their
-//          kernel keeps the last row and the last column of blocks because the last block is not
-//          full, and takes the first video tokens along with the text to fill its blocks; here
+//          one or two prompts, the blocks for a few groups of steps: calibration, and an input
+//          here. `heads` is the table of orders of one layer (listed in the authors' numbering, 0
+//          .. 5), `map` its blocks in one step; with as many cells as blocks it is their bit map.
+//          Their kernel keeps the last row and the last column of blocks because the last block is
+//          not full, and takes the first video tokens along with the text to fill its blocks; here
 //          blocks end where they end, so that neither is needed.
 // Cost     about `density` of dense, or the share of a map that is 1.
 // Passes   gather V, gather K, attend. Where heads differ, K and V are copied once for each query
 //          head, and the order is a table of 4 bytes for each head and token. Q and the output are
-//          not copied. The list is made on the host, one for all heads when their maps are the same.
+//          not copied. The list is made on the host, one for all heads when their maps are the
+//          same.
 // Limits   no 8-bit or 4-bit products, which the authors combine with the order.
 
 #include "method.h"

@@ -22,6 +22,8 @@
 
 #include "method.h"
 
+#include "../data/tile_windows.h"
+
 #include <algorithm>
 
 namespace lacuna
@@ -45,61 +47,12 @@ std::string unsupportedReason(const Problem& p, const Options&)
     return p.grid.empty() ? "needs a video grid" : "";
 }
 
-struct TileRange
-{
-    uint32_t begin, end;
-};
-
-// The tiles that `tile` keeps on one axis of `tiles` tiles.
-TileRange keptTiles(uint32_t tile, uint32_t tiles, uint32_t window)
-{
-    const uint32_t radius = window / 2;
-    if (2 * radius + 1 >= tiles)
-        return {0, tiles};
-    const uint32_t centre = std::clamp(tile, radius, tiles - 1 - radius);
-    return {centre - radius, centre + radius + 1};
-}
-
-// One row per block of `order`, in its order.
-KeySpans windowSpans(const VideoGrid& grid, const TileOrder& order, const Size3& window)
-{
-    const uint32_t tokens = uint32_t(grid.tokens());
-    KeySpans spans;
-    spans.rows = order.blocks();
-    if (grid.text_before > 0)
-        spans.append({{0, tokens}});
-
-    std::vector<KeySpan> row;
-    for (uint32_t t = 0; t < order.tiles.t; ++t)
-        for (uint32_t h = 0; h < order.tiles.h; ++h)
-            for (uint32_t w = 0; w < order.tiles.w; ++w)
-            {
-                const TileRange kept_t = keptTiles(t, order.tiles.t, window.t);
-                const TileRange kept_h = keptTiles(h, order.tiles.h, window.h);
-                const TileRange kept_w = keptTiles(w, order.tiles.w, window.w);
-                row.clear();
-                if (grid.text_before > 0)
-                    row.push_back({0, grid.text_before});
-                for (uint32_t kt = kept_t.begin; kt < kept_t.end; ++kt)
-                    for (uint32_t kh = kept_h.begin; kh < kept_h.end; ++kh)
-                        row.push_back({order.borders[order.tileBlock(kt, kh, kept_w.begin)],
-                                       order.borders[order.tileBlock(kt, kh, kept_w.end - 1) + 1]});
-                if (grid.text_after > 0)
-                    row.push_back({tokens - grid.text_after, tokens});
-                spans.append(row);
-            }
-
-    if (grid.text_after > 0)
-        spans.append({{0, tokens}});
-    return spans;
-}
-
 Built build(PlanBuilder& b, const Problem& p, const Options& options)
 {
     const TileOrder order = tileOrder(p.grid, options.size3(kTile));
     std::vector<KeySpans> lists; // one for each of the windows
     for (const OptionValue::Entry& entry : options.entries(kWindow))
-        lists.push_back(windowSpans(p.grid, order, entry.size));
+        lists.push_back(tileWindowSpans(p.grid, order, entry.size));
     if (lists.size() == 1)
         return attendSpans(b, lists[0], order, order);
 

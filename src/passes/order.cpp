@@ -16,6 +16,50 @@ namespace
 constexpr uint32_t kVectorBytes = 16;
 constexpr uint32_t kThreads = 64;
 
+// What an order is for; as in gather.comp.
+enum
+{
+    kOneOrder, // all heads
+    kPerHead,
+    kPerSlice, // a head of one batch
+};
+
+Operand gather(PlanBuilder& b, const Operand& operand, Slot order, uint32_t heads, uint32_t orders,
+               const char* name)
+{
+    const uint32_t elements_per_vector = kVectorBytes / dtypeBytes(operand.dtype);
+    const uint32_t vectors = b.problem().head_dim / elements_per_vector;
+    const uint64_t slices = uint64_t(b.problem().batch) * heads;
+
+    Operand dense = operand;
+    dense.heads = heads;
+    dense.slot = b.workspace(slices * operand.tokens * vectors * kVectorBytes);
+    dense.strides.token = b.problem().head_dim;
+    dense.strides.head = dense.strides.token * operand.tokens;
+    dense.strides.batch = dense.strides.head * heads;
+
+    GatherPush push = {};
+    push.tokens = operand.tokens;
+    push.heads = heads;
+    push.slices = uint32_t(slices);
+    push.source_batch = uint32_t(operand.strides.batch / elements_per_vector);
+    push.source_head = uint32_t(operand.strides.head / elements_per_vector);
+    push.source_token = uint32_t(operand.strides.token / elements_per_vector);
+
+    const uint64_t invocations = uint64_t(operand.tokens) * vectors;
+    PassBuilder pass = b.pass(Shader::gather, name);
+    if (operand.slot == PlanBuilder::caller(Caller::V))
+        pass.attend(); // selection has no v
+    pass.read(offsetof(GatherPush, source), operand.slot)
+        .read(offsetof(GatherPush, order), order)
+        .write(offsetof(GatherPush, dense), dense.slot)
+        .spec({kThreads, vectors, heads / operand.heads, orders})
+        .push(push)
+        .groups(uint32_t((invocations + kThreads - 1) / kThreads),
+                std::min(push.slices, b.caps().max_groups[1]));
+    return dense;
+}
+
 } // namespace
 
 Operand operandQ(const Problem& p)
@@ -37,39 +81,14 @@ Operand gatherTokens(PlanBuilder& b, const Operand& operand, const TokenOrder& o
 {
     if (order.perm.empty())
         return operand;
+    if (order.heads == 1)
+        return gather(b, operand, b.constants(order.perm), operand.heads, kOneOrder, name);
+    return gather(b, operand, b.constants(order.perm), order.heads, kPerHead, name);
+}
 
-    const uint32_t elements_per_vector = kVectorBytes / dtypeBytes(operand.dtype);
-    const uint32_t vectors = b.problem().head_dim / elements_per_vector;
-
-    Operand dense = operand;
-    if (order.heads > 1)
-        dense.heads = order.heads;
-    const uint64_t slices = uint64_t(b.problem().batch) * dense.heads;
-    dense.slot = b.workspace(slices * operand.tokens * vectors * kVectorBytes);
-    dense.strides.token = b.problem().head_dim;
-    dense.strides.head = dense.strides.token * operand.tokens;
-    dense.strides.batch = dense.strides.head * dense.heads;
-
-    GatherPush push = {};
-    push.tokens = operand.tokens;
-    push.heads = dense.heads;
-    push.slices = uint32_t(slices);
-    push.source_batch = uint32_t(operand.strides.batch / elements_per_vector);
-    push.source_head = uint32_t(operand.strides.head / elements_per_vector);
-    push.source_token = uint32_t(operand.strides.token / elements_per_vector);
-
-    const uint64_t invocations = uint64_t(operand.tokens) * vectors;
-    PassBuilder pass = b.pass(Shader::gather, name);
-    if (operand.slot == PlanBuilder::caller(Caller::V))
-        pass.attend(); // selection has no v
-    pass.read(offsetof(GatherPush, source), operand.slot)
-        .read(offsetof(GatherPush, order), b.constants(order.perm))
-        .write(offsetof(GatherPush, dense), dense.slot)
-        .spec({kThreads, vectors, dense.heads / operand.heads, order.heads > 1})
-        .push(push)
-        .groups(uint32_t((invocations + kThreads - 1) / kThreads),
-                std::min(push.slices, b.caps().max_groups[1]));
-    return dense;
+Operand gatherTokens(PlanBuilder& b, const Operand& operand, Slot order, const char* name)
+{
+    return gather(b, operand, order, b.problem().q_heads, kPerSlice, name);
 }
 
 } // namespace lacuna

@@ -30,6 +30,24 @@ Operand operandV(const Problem& problem);
 // Gather v when the list is done: lacunaCmdSelect is given no v, and stops before that pass.
 Operand gatherTokens(PlanBuilder& b, const Operand& operand, const TokenOrder& order, const char* name);
 
+// The same with an order made on the device, uint32 [B * Hq, tokens].
+Operand gatherTokens(PlanBuilder& b, const Operand& operand, Slot order, const char* name);
+
+// Of every bucket of a video its centre, and the tokens least similar to it.
+struct Coreset
+{
+    VideoOrder buckets;                // tokens of a bucket side by side, at most 64
+    std::vector<uint32_t> centres;     // [buckets], counted in the bucket
+    std::vector<uint32_t> kept;        // [buckets], tokens besides the centre
+    std::vector<uint32_t> has_coreset; // [Hq], 1: the head has one
+    TokenOrder others;                 // the order of the other heads, with the same text
+
+    uint32_t tokens() const; // without text
+};
+// ORDER: the order of the keys, uint32 [B * Hq, Nk]. For heads with a coreset: text before, the coreset, the tokens that
+// it stands for, text after. `compared` is Q or K.
+Slot coresetOrder(PlanBuilder& b, const Operand& compared, const Coreset& coreset);
+
 // ESTIMATE: mean of every block, fp32 [B, heads, blocks, D]. The operand is in the caller's order, or in the method's
 // when it was gathered (`gathered`). The order is one for all heads.
 Slot poolBlocks(PlanBuilder& b, const Operand& operand, const TokenOrder& order, bool gathered, const char* name);
