@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #ifndef _WIN32
@@ -23,6 +24,21 @@
 
 namespace lacuna::test
 {
+
+// A new and empty folder beside the test, as long as this lives.
+struct Folder
+{
+    std::filesystem::path path;
+    explicit Folder(std::filesystem::path where) : path(std::move(where))
+    {
+        std::filesystem::remove_all(path);
+        std::filesystem::create_directory(path);
+    }
+    ~Folder() { std::filesystem::remove_all(path); }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    std::string file(const char* name) const { return (path / name).string(); }
+};
 
 struct Ran
 {

@@ -51,18 +51,6 @@ uint32_t chosen(const Calibration& calibration, const HeadPlace& place)
     return calibration.heads().at(place).chosen;
 }
 
-struct Folder
-{
-    fs::path path = "test_calibrate_files";
-    Folder()
-    {
-        fs::remove_all(path);
-        fs::create_directory(path);
-    }
-    ~Folder() { fs::remove_all(path); }
-    std::string file(const char* name) const { return (path / name).string(); }
-};
-
 } // namespace
 
 TEST_CASE("a target error: the sparsest candidate within it, head by head")
@@ -143,7 +131,7 @@ TEST_CASE("the file says for every head what was chosen, and dense before and be
 
 TEST_CASE("lacuna calibrate on captures, and generate with what it wrote")
 {
-    const Folder folder;
+    const Folder folder("test_calibrate_files");
     const std::string generate = "generate --model " LACUNA_TEST_DIR
                                  "/golden/dit_tiny.safetensors --prompt \"a red circle\" --steps 3"
                                  " --frames 8 --height 32 --width 32 --json ";

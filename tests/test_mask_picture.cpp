@@ -16,16 +16,6 @@ namespace
 
 const fs::path kFolder = "test_mask_picture_files";
 
-struct Folder
-{
-    Folder()
-    {
-        fs::remove_all(kFolder);
-        fs::create_directory(kFolder);
-    }
-    ~Folder() { fs::remove_all(kFolder); }
-};
-
 std::string file(const char* name)
 {
     return (kFolder / name).string();
@@ -84,7 +74,7 @@ Picture readPng(const std::string& png)
 
 TEST_CASE("mask --png: the heads below each other, white is kept")
 {
-    const Folder folder;
+    const Folder folder(kFolder);
     const std::string arguments =
         "mask --method block_topk --set tile=2x2x2 --set keep_ratio=0.3 " + writeSmallQk(kFolder);
     for (const std::string level : {"token", "block"})
@@ -117,7 +107,7 @@ TEST_CASE("mask --png: the heads below each other, white is kept")
 
 TEST_CASE("mask --png: many heads are drawn smaller, not refused")
 {
-    const Folder folder;
+    const Folder folder(kFolder);
     const Ran ran =
         runTool(kFolder, "mask --method dense --level block --heads 300 --grid 1x1x64 -o " +
                              file("m.npy") + " --png " + file("m.png"));

@@ -14,23 +14,11 @@ using Json = nlohmann::json;
 namespace
 {
 
-struct Folder
-{
-    fs::path path = "test_policy_files";
-    Folder()
-    {
-        fs::remove_all(path);
-        fs::create_directory(path);
-    }
-    ~Folder() { fs::remove_all(path); }
-    std::string file(const char* name) const { return (path / name).string(); }
-};
-
 } // namespace
 
 TEST_CASE("lacuna attend --policy: the example, its groups, wrong arguments")
 {
-    const Folder folder;
+    const Folder folder("test_policy_files");
     const std::string example = LACUNA_SOURCE_DIR "/docs/example-policy.json";
     const std::string tokens = " --grid 4x8x8 --random 1x2x256x16 ";
     const std::string attend = "attend --policy " + example + tokens;
@@ -67,7 +55,7 @@ TEST_CASE("lacuna attend --policy: the example, its groups, wrong arguments")
 
 TEST_CASE("lacuna generate --policy: that of --method and --dense-steps, and the example")
 {
-    const Folder folder;
+    const Folder folder("test_policy_files");
     const std::string generate = "generate --model " LACUNA_TEST_DIR
                                  "/golden/dit_tiny.safetensors --prompt \"a red circle\" --frames 8"
                                  " --height 32 --width 32 --json -o ";

@@ -22,16 +22,6 @@ namespace
 
 const fs::path kFolder = "test_view_mask_files";
 
-struct Folder
-{
-    Folder()
-    {
-        fs::remove_all(kFolder);
-        fs::create_directory(kFolder);
-    }
-    ~Folder() { fs::remove_all(kFolder); }
-};
-
 std::string file(const char* name)
 {
     return (kFolder / name).string();
@@ -201,7 +191,7 @@ size_t occurrences(const std::string& text, const std::string& part)
 
 TEST_CASE("the page decodes to the mask of `lacuna mask`, at both levels")
 {
-    const Folder folder;
+    const Folder folder(kFolder);
     const std::string grid = " --grid 5x7x9 --text-before 3 --text-after 2";
     checkPage("--method sliding_tile --set tile=2x4x4 --set window=3x1x3 --heads 3" + grid);
     checkPage("--method neighborhood --set window=3x5x3 --set causal=t" + grid);
@@ -252,7 +242,7 @@ TEST_CASE("hostile texts stay texts")
     CHECK(dataOf(page("\xff\xfe"))["method"] == "\ufffd\ufffd"); // a file name need not be UTF-8
 
 #ifndef _WIN32
-    const Folder folder;
+    const Folder folder(kFolder);
     const std::string arguments = writeSmallQk(kFolder);
     fs::create_directory(kFolder / "<");
     const fs::path name = kFolder / "<" / "script><img src=x onerror=alert(1)>.npy";
@@ -312,7 +302,7 @@ TEST_CASE("a page over the limit is refused with both numbers, and with the leve
 
 TEST_CASE("view-mask: wrong arguments")
 {
-    const Folder folder;
+    const Folder folder(kFolder);
     const auto check = [](const std::string& arguments, const char* part)
     {
         checkToolRefuses(kFolder, "view-mask " + arguments + " -o " + file("x.html"), part);

@@ -3,6 +3,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "accuracy.h"
+#include "attend_report.h"
 #include "command.h"
 #include "head_plans.h"
 #include "measure.h"
@@ -204,48 +205,6 @@ Json makeReport(const Flags& flags, const LacunaPlanDesc& desc, const Policy& po
     return json;
 }
 
-void printGroups(const Json& r)
-{
-    for (const Json& group : r["groups"])
-    {
-        std::string options;
-        for (const auto& [name, value] : group["options"].items())
-            options += " " + name + "=" + value.get<std::string>();
-        fmt::print("group      {}{}: heads {}, density {:.4f}, {}, {}\n",
-                   group["method"].get<std::string>(), options, group["heads"].dump(),
-                   group["density"].get<double>(), group["explain"]["tier"].get<std::string>(),
-                   group["explain"]["tile"].get<std::string>());
-    }
-}
-
-void printReport(const Json& r)
-{
-    fmt::print("device     {}\n", r["device"].get<std::string>());
-    if (r.contains("explain"))
-        fmt::print("kernel     {}, {}\n", r["explain"]["tier"].get<std::string>(),
-                   r["explain"]["tile"].get<std::string>());
-    else
-        printGroups(r);
-    fmt::print("density    {:.4f}\n", r["density"].get<double>());
-    if (r["ms"].is_null())
-        fmt::print("time       the device has no timestamps\n");
-    else
-        fmt::print("time       {:.3f} ms, {:.1f} GFLOP/s (median of {})\n", r["ms"].get<double>(),
-                   r["gflops"].get<double>(), r["ms_all"].size());
-    const Json& e = r["error"];
-    fmt::print("error      max {:.2e}, rel L1 {:.2e}, rmse {:.2e}, cos {:.9f}; LSE {:.2e} ({} of "
-               "{} queries)\n",
-               e["max"].get<double>(), e["rel_l1"].get<double>(), e["rmse"].get<double>(),
-               e["cos"].get<double>(), r["lse_error_max"].get<double>(),
-               r["queries_compared"].get<uint64_t>(), r["queries"].get<uint64_t>());
-    const Json& d = r["against_dense"];
-    fmt::print("vs dense   rel L1 {:.2e}, cos {:.6f}\n", d["rel_l1"].get<double>(),
-               d["cos"].get<double>());
-    fmt::print("selection  {} of {} pairs differ from the method's definition\n",
-               r["selection"]["pairs_apart"].get<uint64_t>(),
-               r["selection"]["pairs_compared"].get<uint64_t>());
-}
-
 // Opened before the work, so that a wrong folder is found before it; committed together after it.
 struct Outputs
 {
@@ -345,7 +304,7 @@ void run(Flags& flags)
     compare(desc, qkv, policy, flags.reference_budget, outcome);
     const Json report = makeReport(flags, desc, policy, outcome);
     outputs.write(desc, outcome, report);
-    printReport(report);
+    printAttendReport(report);
     const double error = outcome.accuracy.kernel.max();
     if (flags.max_error > 0 && !(error <= flags.max_error))
         throw CheckFailed(

@@ -42,21 +42,8 @@ uint64_t KeySpans::keys(uint32_t index) const
     return sum;
 }
 
-uint64_t KeySpans::keptPairs(const std::vector<uint32_t>& row_borders) const
-{
-    uint64_t sum = 0;
-    for (uint32_t index = 0; index < heads * rows; ++index)
-    {
-        const uint32_t row = index % rows;
-        sum += keys(index) * (row_borders[row + 1] - row_borders[row]);
-    }
-    return sum;
-}
-
 std::vector<KeySpan> KeyBounds::clip(std::span<const KeySpan> row, uint32_t query) const
 {
-    if (windows.empty())
-        return {row.begin(), row.end()};
     const KeySpan window = windows[query];
     std::vector<KeySpan> kept;
     const auto keep = [&](uint32_t begin, uint32_t end)
@@ -76,18 +63,21 @@ std::vector<KeySpan> KeyBounds::clip(std::span<const KeySpan> row, uint32_t quer
     return kept;
 }
 
-uint64_t keptPairs(const KeySpans& spans, const std::vector<uint32_t>& row_borders,
-                   const KeyBounds& bounds)
+uint64_t KeySpans::keptPairs(const std::vector<uint32_t>& row_borders,
+                             const KeyBounds& bounds) const
 {
-    if (bounds.windows.empty())
-        return spans.keptPairs(row_borders);
     uint64_t sum = 0;
-    for (uint32_t index = 0; index < spans.heads * spans.rows; ++index)
+    for (uint32_t index = 0; index < heads * rows; ++index)
     {
-        const std::span<const KeySpan> row(spans.spans.data() + spans.first[index],
-                                           spans.first[index + 1] - spans.first[index]);
-        for (uint32_t query = row_borders[index % spans.rows];
-             query < row_borders[index % spans.rows + 1]; ++query)
+        const uint32_t begin = row_borders[index % rows], end = row_borders[index % rows + 1];
+        if (bounds.windows.empty())
+        {
+            sum += keys(index) * (end - begin);
+            continue;
+        }
+        const std::span<const KeySpan> row(spans.data() + first[index],
+                                           first[index + 1] - first[index]);
+        for (uint32_t query = begin; query < end; ++query)
             for (const KeySpan& span : bounds.clip(row, query))
                 sum += span.end - span.begin;
     }

@@ -22,6 +22,18 @@ struct KeySpan
     bool operator==(const KeySpan&) const = default;
 };
 
+// Which keys of its row a query keeps, where the queries of a row differ: key k when k < end and
+// (k >= begin or k < sinks), with the begin and end of the query's window. Queries and keys are
+// positions in the method's orders. No windows: all keys.
+struct KeyBounds
+{
+    std::vector<KeySpan> windows; // [Nq], empty ones have begin >= end
+    uint32_t sinks = 0;
+
+    // The keys of a list row that the query keeps; there are windows.
+    std::vector<KeySpan> clip(std::span<const KeySpan> row, uint32_t query) const;
+};
+
 // CSR on the host. Row r of head h is index h * rows + r. One head may serve all (a static list).
 struct KeySpans
 {
@@ -35,26 +47,11 @@ struct KeySpans
     // Appends the rows of one more head.
     void appendHead(const KeySpans& head);
     uint64_t keys(uint32_t index) const; // kept keys of one row
-    // Kept (query, key) pairs over all heads; row r holds row_borders[r + 1] - row_borders[r]
-    // queries.
-    uint64_t keptPairs(const std::vector<uint32_t>& row_borders) const;
+    // Kept (query, key) pairs over all heads; row r holds the queries row_borders[r] ..
+    // row_borders[r + 1] - 1.
+    uint64_t keptPairs(const std::vector<uint32_t>& row_borders,
+                       const KeyBounds& bounds = {}) const;
 };
-
-// Which keys of its row a query keeps, where the queries of a row differ: key k when k < end and
-// (k >= begin or k < sinks), with the begin and end of the query's window. Queries and keys are
-// positions in the method's orders. No windows: all keys.
-struct KeyBounds
-{
-    std::vector<KeySpan> windows; // [Nq], empty ones have begin >= end
-    uint32_t sinks = 0;
-
-    // The keys of a list row that the query keeps.
-    std::vector<KeySpan> clip(std::span<const KeySpan> row, uint32_t query) const;
-};
-
-// Kept (query, key) pairs over all heads of a list.
-uint64_t keptPairs(const KeySpans& spans, const std::vector<uint32_t>& row_borders,
-                   const KeyBounds& bounds);
 
 // The list of a pattern of blocks, for all heads: does query block i keep key block j, both counted
 // without text? Text queries keep every key, text keys are kept by every query.

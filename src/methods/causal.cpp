@@ -111,11 +111,8 @@ bool keeps(const Problem& p, const Options& options, int64_t query, int64_t key)
 void reference(const Problem& p, const Options& options, const ReferenceInputs&,
                uint32_t first_query, uint32_t query_count, uint8_t* mask)
 {
-    for (uint32_t slice = 0; slice < p.heads(); ++slice)
-        for (uint32_t i = 0; i < query_count; ++i)
-            for (uint32_t key = 0; key < p.k_len; ++key)
-                mask[(uint64_t(slice) * query_count + i) * p.k_len + key] =
-                    keeps(p, options, first_query + i, key);
+    fillMask(p, first_query, query_count, mask,
+             [&](uint32_t query, uint32_t key) { return keeps(p, options, query, key); });
 }
 
 } // namespace

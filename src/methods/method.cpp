@@ -18,7 +18,7 @@ Built attendSpans(PlanBuilder& b, const KeySpans& spans, const TokenOrder& queri
     built.k_order = keys;
     built.list = staticSpans(b, spans);
     built.max_density =
-        double(keptPairs(spans, queries.borders, bounds)) / (double(spans.heads) * p.q_len * p.k_len);
+        double(spans.keptPairs(queries.borders, bounds)) / (double(spans.heads) * p.q_len * p.k_len);
     if (!bounds.windows.empty())
         built.list.bounds = std::make_shared<const KeyBounds>(bounds);
     const Operand v = gatherTokens(b, operandV(p), keys, "gather v");

@@ -15,6 +15,7 @@
 #include "../plan/plan_builder.h"
 #include "../plan/problem.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -44,6 +45,19 @@ struct ReferenceInputs
 // over `spans`, whose rows are the blocks of `queries`. One head of spans serves all heads.
 Built attendSpans(PlanBuilder& builder, const KeySpans& spans, const TokenOrder& queries, const TokenOrder& keys,
                   const KeyBounds& bounds = {});
+
+// For a reference() whose rule is the same in every head: mask[.., i, k] = keeps(first_query + i, k), in the caller's
+// tokens.
+template <typename Rule>
+void fillMask(const Problem& p, uint32_t first_query, uint32_t query_count, uint8_t* mask, const Rule& keeps)
+{
+    const uint64_t head_size = uint64_t(query_count) * p.k_len;
+    for (uint32_t i = 0; i < query_count; ++i)
+        for (uint32_t key = 0; key < p.k_len; ++key)
+            mask[uint64_t(i) * p.k_len + key] = keeps(first_query + i, key);
+    for (uint32_t slice = 1; slice < p.heads(); ++slice)
+        std::copy_n(mask, head_size, mask + slice * head_size);
+}
 
 struct Method
 {

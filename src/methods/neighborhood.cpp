@@ -232,21 +232,17 @@ void reference(const Problem& p, const Options& options, const ReferenceInputs&,
     const std::vector<AxisRule> rules = axisRules(p.grid, options);
     const int64_t tokens = int64_t(p.grid.size.volume()), rows = p.grid.size.h,
                   columns = p.grid.size.w;
-    const uint64_t head_size = uint64_t(query_count) * p.k_len;
-    for (uint32_t i = 0; i < query_count; ++i)
-        for (uint32_t k = 0; k < p.k_len; ++k)
-        {
-            const int64_t query = int64_t(first_query) + i - p.grid.text_before,
-                          key = int64_t(k) - p.grid.text_before;
-            const bool is_text = query < 0 || query >= tokens || key < 0 || key >= tokens;
-            mask[uint64_t(i) * p.k_len + k] =
-                is_text ||
-                (keepsOnAxis(rules[0], query / (rows * columns), key / (rows * columns)) &&
-                 keepsOnAxis(rules[1], query / columns % rows, key / columns % rows) &&
-                 keepsOnAxis(rules[2], query % columns, key % columns));
-        }
-    for (uint32_t slice = 1; slice < p.heads(); ++slice)
-        std::copy_n(mask, head_size, mask + slice * head_size);
+    fillMask(p, first_query, query_count, mask,
+             [&](int64_t query, int64_t key)
+             {
+                 query -= p.grid.text_before;
+                 key -= p.grid.text_before;
+                 const bool is_text = query < 0 || query >= tokens || key < 0 || key >= tokens;
+                 return is_text ||
+                        (keepsOnAxis(rules[0], query / (rows * columns), key / (rows * columns)) &&
+                         keepsOnAxis(rules[1], query / columns % rows, key / columns % rows) &&
+                         keepsOnAxis(rules[2], query % columns, key % columns));
+             });
 }
 
 } // namespace

@@ -115,12 +115,8 @@ bool keeps(const Problem& p, const Options& options, int64_t query, int64_t key)
 void reference(const Problem& p, const Options& options, const ReferenceInputs&,
                uint32_t first_query, uint32_t query_count, uint8_t* mask)
 {
-    const uint64_t head_size = uint64_t(query_count) * p.k_len;
-    for (uint32_t i = 0; i < query_count; ++i)
-        for (uint32_t key = 0; key < p.k_len; ++key)
-            mask[uint64_t(i) * p.k_len + key] = keeps(p, options, first_query + i, key);
-    for (uint32_t slice = 1; slice < p.heads(); ++slice)
-        std::copy_n(mask, head_size, mask + slice * head_size);
+    fillMask(p, first_query, query_count, mask,
+             [&](uint32_t query, uint32_t key) { return keeps(p, options, query, key); });
 }
 
 } // namespace

@@ -15,11 +15,10 @@ namespace
 
 constexpr uint32_t kThreads = 64;
 
-} // namespace
-
-Slot selectTopk(PlanBuilder& b, Slot scores, const TopkParams& params)
+// What both rules are told about rows and candidates; returns the bit map that they fill.
+template <typename Push, typename Params>
+Slot describeRows(PlanBuilder& b, const Params& params, Push& push)
 {
-    TopkPush push = {};
     push.slices = b.problem().heads();
     push.rows = params.rows;
     push.row_begin = params.row_begin;
@@ -29,8 +28,16 @@ Slot selectTopk(PlanBuilder& b, Slot scores, const TopkParams& params)
     push.candidate_end = params.candidate_end;
     push.words = (params.blocks + 31) / 32;
     push.keep = params.keep;
+    return b.workspace(uint64_t(push.slices) * push.rows * push.words * sizeof(uint32_t));
+}
+
+} // namespace
+
+Slot selectTopk(PlanBuilder& b, Slot scores, const TopkParams& params)
+{
+    TopkPush push = {};
+    const Slot bits = describeRows(b, params, push);
     push.local_radius = params.local_radius;
-    const Slot bits = b.workspace(uint64_t(push.slices) * push.rows * push.words * sizeof(uint32_t));
 
     // Where the middle of a row lies among the candidates: the diagonal, also when there are more rows than candidates.
     const uint64_t rows = params.row_end - params.row_begin;
@@ -52,19 +59,9 @@ Slot selectTopk(PlanBuilder& b, Slot scores, const TopkParams& params)
 Slot selectTopP(PlanBuilder& b, Slot scores, const TopPParams& params)
 {
     TopPPush push = {};
-    push.slices = b.problem().heads();
-    push.rows = params.rows;
-    push.row_begin = params.row_begin;
-    push.row_end = params.row_end;
-    push.blocks = params.blocks;
-    push.candidate_begin = params.candidate_begin;
-    push.candidate_end = params.candidate_end;
-    push.words = (params.blocks + 31) / 32;
-    push.keep = params.keep;
+    const Slot bits = describeRows(b, params, push);
     push.share = float(params.share);
     push.scale = float(b.problem().scale);
-    const Slot bits =
-        b.workspace(uint64_t(push.slices) * push.rows * push.words * sizeof(uint32_t));
     const Slot always = params.always.empty() ? Slot() : b.constants(params.always);
 
     b.pass(Shader::top_p, "top mass")
