@@ -48,12 +48,13 @@ std::vector<uint8_t> rowOf(const std::string& method, const OptionValues& option
     return row;
 }
 
-std::vector<uint8_t> definitionOf(const Case& c)
+std::vector<uint8_t> definitionOf(const Case& c, const Inputs& inputs)
 {
     const Request request = c.request();
     const Problem& p = request.problem;
     std::vector<uint8_t> mask(size_t(p.heads()) * p.q_len * p.k_len);
-    request.method->reference(p, request.options, {}, 0, p.q_len, mask.data());
+    request.method->reference(p, request.options, {inputs.q.data(), inputs.k.data()}, 0, p.q_len,
+                              mask.data());
     return mask;
 }
 
@@ -61,7 +62,7 @@ void checkOnEveryKernel(Case c, Inputs inputs)
 {
     for (std::vector<float>* tensor : {&inputs.q, &inputs.k, &inputs.v})
         roundTo(LACUNA_DTYPE_F16, *tensor);
-    const std::vector<uint8_t> mask = definitionOf(c);
+    const std::vector<uint8_t> mask = definitionOf(c, inputs);
     for (const LacunaTier tier : {LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT})
         for (const char* work_keys : {"0", "8"}) // 8: parts of a few keys
         {

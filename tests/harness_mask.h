@@ -29,8 +29,8 @@ Mask maskOf(const std::string& method, const OptionValues& options, const VideoG
 std::vector<uint8_t> rowOf(const std::string& method, const OptionValues& options,
                            const VideoGrid& grid, uint32_t query);
 
-// The mask of a static method by its definition, uint8 [B * Hq, Nq, Nk].
-std::vector<uint8_t> definitionOf(const Case& c);
+// The mask of a method by its definition, uint8 [B * Hq, Nq, Nk]; a static one needs no inputs.
+std::vector<uint8_t> definitionOf(const Case& c, const Inputs& inputs = {});
 
 // On every kernel, in one piece and with rows in as many parts as possible, twice: that the device
 // keeps the definition's mask and that attention under it is right, with the same bits again. The

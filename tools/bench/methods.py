@@ -21,14 +21,15 @@ RESULTS = ROOT / "results" / "methods.json"
 CLIP = ["streaming radius=2", "sliding_tile tile=4x4x4 window=3x3x3", "neighborhood window=9x11x11",
         "grat tile=4x4x4", "radial block=64 decay=1", "axial axis=spatial radius=2", "svg1 density=0.3",
         "sparse_vdit heads=multi_diagonal density=0.3", "rainfusion heads=temporal",
-        "paro block=64", "block_topk keep_ratio=0.34", "jenga block=64"]
+        "rainfusion2 block=64 keep_ratio=0.34", "paro block=64", "block_topk keep_ratio=0.34",
+        "jenga block=64"]
 
 GRID = "21x30x52"
 SHAPE = "1x1x32760x128"
 WAN = ["streaming radius=2", "sliding_tile tile=7x6x4 window=3x3x3", "neighborhood window=9x15x25 stride=3x5x5",
        "grat tile=3x6x13", "radial", "axial axis=spatial radius=2", "svg1 density=0.3", "svg1 heads=temporal density=0.3",
-       "sparse_vdit heads=multi_diagonal density=0.25", "rainfusion heads=temporal", "paro", "block_topk keep_ratio=0.25",
-       "jenga"]
+       "sparse_vdit heads=multi_diagonal density=0.25", "rainfusion heads=temporal", "rainfusion2", "paro",
+       "block_topk keep_ratio=0.25", "jenga"]
 
 
 def save(results):
