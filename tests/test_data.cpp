@@ -102,6 +102,9 @@ TEST_CASE("tile counts of VSA's models")
     CHECK(tileOrder({{21, 30, 52}}, {4, 4, 4}).blocks() == 624);
     CHECK(tileOrder({{21, 30, 52}}, {4, 8, 8}).blocks() == 168);
     CHECK(tileOrder({{21, 45, 80}}, {4, 4, 4}).blocks() == 1440);
+    CHECK(tileOrder({{21, 45, 80}}, {4, 8, 8}).blocks() == 360);
+    CHECK(tileOrder({{33, 45, 80}}, {4, 4, 4}).blocks() == 2160);
+    CHECK(tileOrder({{33, 45, 80}}, {4, 8, 8}).blocks() == 540);
 }
 
 TEST_CASE("raster orders have a smaller last block")

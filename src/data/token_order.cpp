@@ -85,6 +85,19 @@ VideoOrder sequenceOrder(uint32_t tokens, uint32_t block)
     return videoOrder({{1, 1, tokens}}, {}, block);
 }
 
+VideoOrder evenOrder(uint32_t tokens, uint32_t parts, uint32_t before, uint32_t after)
+{
+    const uint64_t between = tokens - before - after;
+    const auto begin = [&](uint64_t part)
+    {
+        return uint32_t((part * between + parts - 1) / parts);
+    };
+    std::vector<uint32_t> sizes;
+    for (uint32_t part = 0; part < parts; ++part)
+        sizes.push_back(begin(part + 1) - begin(part));
+    return videoOrder({{1, 1, uint32_t(between)}, before, after}, {}, sizes);
+}
+
 VideoOrder perHeadOrder(const std::vector<VideoOrder>& orders, const std::vector<uint32_t>& choices)
 {
     VideoOrder result = orders[choices[0]];

@@ -48,6 +48,9 @@ VideoOrder videoOrder(const VideoGrid& grid, const std::vector<uint32_t>& curve,
                       const std::vector<uint32_t>& sizes);
 // The same for a sequence without a grid.
 VideoOrder sequenceOrder(uint32_t tokens, uint32_t block);
+// The same, cut evenly into `parts` blocks between `before` and `after` tokens, which are one block
+// each: block i holds the tokens j of the n between with floor(j * parts / n) = i.
+VideoOrder evenOrder(uint32_t tokens, uint32_t parts, uint32_t before, uint32_t after);
 
 // An order for each query head: orders[choices[head]]. The orders have the same blocks. Where all
 // heads chose the same it is that one, for all heads.

@@ -15,7 +15,11 @@
 //          queries keep every key, text keys are kept by every query.
 // Paper    axial attention, arXiv 1912.12180; the factorised blocks of many video models. Groups
 //          follow each other in a line as in Sparse VideoGen, arXiv 2502.01776: the last pixel of a
-//          row and the first of the next are neighbours.
+//          row and the first of the next are neighbours. FEAT, arXiv 2506.04956, has layers in a
+//          frame, layers over time and layers over channels: the first two see the keys of
+//          `spatial` and `temporal` (its code weighs them by a decay with the distance, not by a
+//          softmax of Q K^T), and a policy gives each layer its axis. The third is no method, see
+//          docs/adding-a-method.md.
 // Cost     (2 * radius + 1) / groups of dense.
 // Passes   gather V, gather K (temporal and height), attend; the list is made on the host, one for
 //          all heads

@@ -65,20 +65,6 @@ std::string unsupportedReason(const Problem& p, const Options& options)
     return {};
 }
 
-// Evenly cut: block t holds the tokens i with floor(i * frames / tokens) = t.
-VideoOrder evenFrames(uint32_t tokens, uint32_t frames, uint32_t shared)
-{
-    const uint64_t own = tokens - shared;
-    const auto begin = [&](uint64_t frame)
-    {
-        return uint32_t((frame * own + frames - 1) / frames);
-    };
-    std::vector<uint32_t> sizes;
-    for (uint32_t frame = 0; frame < frames; ++frame)
-        sizes.push_back(begin(frame + 1) - begin(frame));
-    return videoOrder({{1, 1, uint32_t(own)}, shared, 0}, {}, sizes);
-}
-
 Built build(PlanBuilder& b, const Problem& p, const Options& options)
 {
     const uint32_t frames = uint32_t(options.integer(kFrames)),
@@ -86,8 +72,8 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
                    shared = uint32_t(options.integer(kShared)),
                    frame_tokens = p.grid.size.h * p.grid.size.w;
     const VideoOrder queries =
-        p.grid.empty() ? evenFrames(p.q_len, frames, 0) : videoOrder(p.grid, {}, frame_tokens);
-    const VideoOrder keys = p.grid.empty() ? evenFrames(p.k_len, frames, shared) : queries;
+        p.grid.empty() ? evenOrder(p.q_len, frames, 0, 0) : videoOrder(p.grid, {}, frame_tokens);
+    const VideoOrder keys = p.grid.empty() ? evenOrder(p.k_len, frames, shared, 0) : queries;
     const KeySpans spans =
         blockSpans(queries, keys,
                    [&](uint32_t i, uint32_t j) { return (i > j ? i - j : j - i) <= radius; });
