@@ -73,6 +73,7 @@ void addSelftest(CLI::App& app);
 void addMethods(CLI::App& app);
 void addMask(CLI::App& app);
 void addViewMask(CLI::App& app);
+void addSimulate(CLI::App& app);
 void addAttend(CLI::App& app);
 void addBench(CLI::App& app);
 void addCalibrate(CLI::App& app);

@@ -52,6 +52,7 @@ int run(int argc, char** argv)
     addMethods(app);
     addMask(app);
     addViewMask(app);
+    addSimulate(app);
     addAttend(app);
     addBench(app);
     addCalibrate(app);

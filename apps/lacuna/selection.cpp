@@ -73,9 +73,9 @@ Selection::Selection(SelectionFlags& flags)
     desc_.dtype = LACUNA_DTYPE_F16;
 }
 
-host::Attention::Kept Selection::run(host::Device& device) const
+host::Attention Selection::select(host::Device& device) const
 {
-    const host::Attention attention(device, desc_);
+    host::Attention attention(device, desc_);
     host::Buffer q, k;
     if (qkv_)
     {
@@ -91,7 +91,7 @@ host::Attention::Kept Selection::run(host::Device& device) const
     device.run([&](host::Commands& commands)
                { attention.recordSelect(commands, q.memory(), k.memory()); });
     throwIfInterrupted();
-    return attention.kept();
+    return attention;
 }
 
 Mask maskOf(const host::Attention::Kept& kept, const std::string& level)

@@ -32,7 +32,8 @@ public:
     explicit Selection(SelectionFlags& flags);
 
     const LacunaPlanDesc& desc() const { return desc_; }
-    host::Attention::Kept run(host::Device& device) const;
+    host::Attention select(host::Device& device) const; // its kept() is there
+    host::Attention::Kept run(host::Device& device) const { return select(device).kept(); }
 
 private:
     LacunaPlanDesc desc_ = {};
