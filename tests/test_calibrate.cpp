@@ -29,8 +29,10 @@ const std::vector<HeadChoice> kCandidates = {{},
 // Dense, then the three others: {density, error}.
 std::vector<CandidateCost> costs(double half, double quarter, double axial)
 {
-    return {
-        {1, 0, 1}, {0.5, half, 1 - half}, {0.25, quarter, 1 - quarter}, {0.1, axial, 1 - axial}};
+    return {{1, 0, 1, 0},
+            {0.5, half, 1 - half, half * half},
+            {0.25, quarter, 1 - quarter, quarter * quarter},
+            {0.1, axial, 1 - axial, axial * axial}};
 }
 
 // Two layers of two heads; layer 1 is captured in steps 2 and 6 of 10, layer 0 in step 4.
@@ -109,6 +111,38 @@ TEST_CASE("samples of one head are averaged")
     CHECK(head.costs[0].density == 1);
 }
 
+TEST_CASE("the nearest candidate, in each step or for all of them")
+{
+    Calibration calibration = example();
+    calibration.add({6, 1, 0}, costs(0.9, 0.1, 0.9)); // a mean square of 0.41, 0.005 and 0.4
+    calibration.chooseNearest(false);
+    CHECK(chosen(calibration, {2, 1, 0}) == 1);
+    CHECK(chosen(calibration, {6, 1, 0}) == 2);
+    CHECK(chosen(calibration, {4, 0, 0}) == 2);
+    CHECK(chosen(calibration, {4, 0, 1}) == 0); // none is finite
+    calibration.chooseNearest(true);
+    CHECK(chosen(calibration, {2, 1, 0}) == 2);
+    CHECK(chosen(calibration, {6, 1, 0}) == 2);
+    CHECK(chosen(calibration, {2, 1, 1}) == 1);
+    CHECK(chosen(calibration, {6, 1, 1}) == 1);
+}
+
+TEST_CASE("the least loss, and dense where every one is too large")
+{
+    Calibration calibration = example();
+    calibration.chooseByLoss(0.2, 1);
+    // Square error + density / 5: 0.11, 0.09 and 0.83; 0.19, 0.09 and 0.27.
+    CHECK(chosen(calibration, {2, 1, 1}) == 2);
+    CHECK(chosen(calibration, {4, 0, 0}) == 2);
+    CHECK(chosen(calibration, {2, 1, 0}) == 3);
+    CHECK(chosen(calibration, {4, 0, 1}) == 0); // NaN
+    calibration.chooseByLoss(0.2, 0.05);
+    CHECK(chosen(calibration, {2, 1, 1}) == 0);
+    CHECK(chosen(calibration, {2, 1, 0}) == 3); // 0.0216
+    calibration.chooseByLoss(0, 1);
+    CHECK(chosen(calibration, {2, 1, 1}) == 1); // the nearest
+}
+
 TEST_CASE("the file says for every head what was chosen, and dense before and beside")
 {
     Calibration calibration = example();
@@ -181,6 +215,8 @@ TEST_CASE("lacuna calibrate on captures, and generate with what it wrote")
           doctest::Approx(report["density_in_all"].get<double>()));
 
     checkToolRefuses(folder.path, flags, "--target-error");
+    checkToolRefuses(folder.path, flags + " --target-error 0.1 --target-density 0.5", "both given");
+    checkToolRefuses(folder.path, flags + " --search svg1", "one of --candidate and --search");
     checkToolRefuses(folder.path, flags + " --target-density 0.1", "keep 0.125", 1);
     checkToolRefuses(folder.path, flags + " --target-density 2", "2");
     const std::string one = "calibrate --target-error 0.1 -o " + folder.file("x.json") + " --qkv ";
@@ -205,4 +241,60 @@ TEST_CASE("lacuna calibrate on captures, and generate with what it wrote")
     refuses("steps", "99999999999", "as its steps, expected 1..1048576");
     refuses("grid", "8x8", "'8x8'");
     refuses("layers", "7", "7 layers, expected");
+}
+
+TEST_CASE("lacuna generate --calibrate: the report and the policy that captures give")
+{
+    const Folder folder("test_calibrate_files");
+    const std::string generate = "generate --model " LACUNA_TEST_DIR
+                                 "/golden/dit_tiny.safetensors --prompt \"a red circle\" --steps 3"
+                                 " --frames 8 --height 32 --width 32 --json -o " +
+                                 folder.file("a.y4m");
+    const std::string wanted = " --candidate \"block_topk keep_ratio=0.25\" --candidate "
+                               "\"sliding_tile window=1x1x1\" --target-density 0.5";
+    const Ran captured = runTool(folder.path, generate + " --at 0,all --at 1,all --at 2,all"
+                                                         " --capture-qkv " +
+                                                  folder.file("qkv.safetensors"));
+    INFO(captured.err);
+    REQUIRE(captured.status == 0);
+    const Ran by_file =
+        runTool(folder.path, "calibrate --qkv " + folder.file("qkv-*.safetensors") + wanted +
+                                 " -o " + folder.file("p.json") + " --report " +
+                                 folder.file("r.json"));
+    INFO(by_file.err);
+    REQUIRE(by_file.status == 0);
+    const Ran at_once = runTool(folder.path, generate + wanted + " --calibrate " +
+                                                 folder.file("q.json") + " --report " +
+                                                 folder.file("s.json"));
+    INFO(at_once.err);
+    REQUIRE(at_once.status == 0);
+    CHECK(Json::parse(at_once.out)["sparse"].is_null());
+    CHECK(readFile(folder.file("p.json")) == readFile(folder.file("q.json")));
+    const Json a = Json::parse(readFile(folder.file("r.json"))),
+               b = Json::parse(readFile(folder.file("s.json")));
+    CHECK(a["heads"] == b["heads"]);
+    CHECK(a["heads"].size() == 3 * 2 * 2); // steps, layers, heads
+    CHECK(b["files"] == Json::array({"a red circle"}));
+
+    // Two prompts, one place: the mean of two samples.
+    writeFile(folder.file("prompts.txt"), std::string_view("a red circle\na blue star\n"));
+    std::string two = generate;
+    two.replace(two.find("--prompt \"a red circle\""), 23, "--prompts " + folder.file("prompts.txt"));
+    two.replace(two.find("a.y4m"), 5, "clips/");
+    const Ran averaged = runTool(folder.path, two + " --search svg1 --at 1,0 --calibrate " +
+                                                  folder.file("t.json") + " --report " +
+                                                  folder.file("t-report.json"));
+    INFO(averaged.err);
+    REQUIRE(averaged.status == 0);
+    const Json means = Json::parse(readFile(folder.file("t-report.json")));
+    REQUIRE(means["heads"].size() == 2);
+    CHECK(means["heads"][0]["samples"] == 2);
+    CHECK(means["search"] == "svg1");
+
+    const std::string calibrate = generate + " --calibrate " + folder.file("x.json");
+    checkToolRefuses(folder.path, generate + " --search svg1", "belong to --calibrate");
+    checkToolRefuses(folder.path, calibrate, "--candidate");
+    checkToolRefuses(folder.path, calibrate + " --search svg2", "'svg2', expected one of sta");
+    checkToolRefuses(folder.path, calibrate + " --search svg1 --method dense", "--method");
+    checkToolRefuses(folder.path, calibrate + " --search svg1 --at 3,0", "--at is '3,0'");
 }

@@ -74,7 +74,8 @@ void addFlags(CLI::App& command, Flags& f)
         ->type_name("FILE.safetensors");
     command
         .add_option("--at", f.at,
-                    "of --capture-qkv, both from 0; LAYER may be all; may be repeated")
+                    "of --capture-qkv and --calibrate, both from 0; LAYER may be all; may be "
+                    "repeated")
         ->type_name("STEP,LAYER");
     command
         .add_option("-o,--output", f.output, "clip.apng, clip.y4m, or a folder for frames: frames/")
@@ -84,6 +85,20 @@ void addFlags(CLI::App& command, Flags& f)
     command.add_option("--contact-sheet", f.sheet, "frames side by side in one picture")
         ->type_name("FILE.png");
     command.add_flag("--json", f.is_json, "the report as one JSON object");
+}
+
+void addCalibration(CLI::App& command, Flags& f)
+{
+    CLI::Option* const flag =
+        command
+            .add_option("--calibrate", f.calibrate,
+                        "measures candidates while a dense clip is made, in every step and layer "
+                        "or those of --at, and writes the policy")
+            ->type_name("FILE.json");
+    for (const char* const other :
+         {"--method", "--set", "--policy", "--compare", "--capture-qkv"})
+        flag->excludes(command.get_option(other));
+    f.calibration.add(command);
 }
 
 ClipShape shapeOf(const Flags& f, const ModelConfig& config, uint32_t branches)
@@ -107,10 +122,13 @@ ClipShape shapeOf(const Flags& f, const ModelConfig& config, uint32_t branches)
 
 std::vector<Capture> capturesOf(const Flags& f, const Schedule& schedule, const ModelConfig& config)
 {
-    if (f.capture.empty() != f.at.empty())
+    if (f.calibrate.empty() && f.capture.empty() != f.at.empty())
         throw InputError(
             "--capture-qkv FILE and --at STEP,LAYER belong together, one of them is missing");
     std::vector<Capture> captures;
+    for (uint32_t i = 0; i < schedule.steps * config.layers; ++i)
+        if (!f.calibrate.empty() && f.at.empty())
+            captures.push_back({i / config.layers, i % config.layers, {}});
     for (const std::string& text : f.at)
     {
         const bool is_all = text.ends_with(",all");
@@ -147,7 +165,7 @@ void checkSparse(const Flags& f, const Job& job, const ModelConfig& config)
     if (!f.prompts.empty() && clipForm(f.output) != ClipForm::Frames)
         throw InputError(
             fmt::format("-o is '{}', expected a folder that ends in '/' with --prompts", f.output));
-    if (!f.prompts.empty() && (!f.sheet.empty() || !job.captures.empty()))
+    if (!f.prompts.empty() && (!f.sheet.empty() || !f.capture.empty()))
         throw InputError(
             "--contact-sheet and --capture-qkv are for one --prompt, not for --prompts");
 }
@@ -209,14 +227,23 @@ void runGenerate(const Flags& f)
     const std::vector<std::string> prompts = promptsOf(f);
     for (const std::string& prompt : prompts)
         model.encode(prompt);
+    if (f.calibrate.empty() && f.calibration.given())
+        throw InputError("--candidate, --search, --target-error, --target-density and --report "
+                         "belong to --calibrate, which is missing");
     makeJob(f, model, false); // bad flags are told before a device is opened
+    std::optional<tool::CalibrationTask> task;
+    if (!f.calibrate.empty())
+        task.emplace(f.calibration, f.calibrate);
     for (const std::string& path : {f.output, f.sheet, f.capture})
         if (!path.empty())
             requireWritable(path);
 
     host::Device device = f.device.open();
     Job job = makeJob(f, model, device.info().is_cpu);
-    runAll(job, device, prompts);
+    std::optional<Calibrator> calibrator;
+    if (task)
+        calibrator.emplace(device, f.device.tierValue(), *task);
+    runAll(job, device, prompts, calibrator ? &*calibrator : nullptr);
     f.device.checkValidation(device);
 }
 
@@ -232,6 +259,7 @@ void addGenerate(CLI::App& app)
     CLI::App* const command = app.add_subcommand(
         "generate", "a short video from the bundled model, sparse and dense side by side");
     generate::addFlags(*command, *flags);
+    generate::addCalibration(*command, *flags);
     command->callback([flags] { generate::runGenerate(*flags); });
 }
 

@@ -101,6 +101,8 @@ void writeFiles(const Job& job, const Clips& clips, const std::string& output, R
         tool::writeFile(f.sheet, formatContactSheet(rows));
         report.files.push_back(f.sheet);
     }
+    if (f.capture.empty())
+        return;
     for (const Capture& capture : job.captures)
     {
         tool::Tensors tensors = capture.tensors;
@@ -125,7 +127,8 @@ void printBrief(const std::string& folder, const Report& report)
 
 } // namespace
 
-void runAll(Job& job, host::Device& device, const std::vector<std::string>& prompts)
+void runAll(Job& job, host::Device& device, const std::vector<std::string>& prompts,
+            Calibrator* calibrator)
 {
     const Flags& f = job.flags;
     Sampler sampler(device, job.model, job.forward, job.schedule, f.device.tierValue(), job.policy);
@@ -138,6 +141,8 @@ void runAll(Job& job, host::Device& device, const std::vector<std::string>& prom
         size_t done = 0;
         const auto after_step = [&]
         {
+            if (calibrator)
+                calibrator->take(job.captures);
             progress.step(++done);
             tool::throwIfInterrupted();
         };
@@ -166,6 +171,10 @@ void runAll(Job& job, host::Device& device, const std::vector<std::string>& prom
                 fmt::print("{}", report.table());
         }
     }
+    if (calibrator)
+        calibrator->finish(prompts);
+    if (calibrator && !f.is_json)
+        tool::print(calibrator->calibration());
     if (f.is_json)
         fmt::print("{}\n", f.prompts.empty() ? all[0].dump(2) : all.dump(2));
 }

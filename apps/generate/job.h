@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "calibrator.h"
 #include "report.h"
 
 #include "lacuna/command.h"
@@ -14,8 +15,9 @@ struct Flags
 {
     lacuna::tool::DeviceFlags device;
     lacuna::tool::MethodFlags method;
-    std::string prompt, prompts, model, output, sheet, compare, capture;
-    std::vector<std::string> at; // of capture
+    lacuna::tool::CalibrationFlags calibration;
+    std::string prompt, prompts, model, output, sheet, compare, capture, calibrate;
+    std::vector<std::string> at; // of capture and calibrate
     std::string precision = "auto";
     uint64_t seed = 1;
     std::optional<uint32_t> steps, frames, height, width;
@@ -39,7 +41,8 @@ struct Job
     uint32_t runs() const { return uint32_t(is_sparse) + uint32_t(has_dense); }
 };
 
-// All clips, their files and their reports.
-void runAll(Job& job, lacuna::host::Device& device, const std::vector<std::string>& prompts);
+// All clips, their files and their reports; `calibrator` may be null.
+void runAll(Job& job, lacuna::host::Device& device, const std::vector<std::string>& prompts,
+            Calibrator* calibrator);
 
 } // namespace generate

@@ -82,11 +82,12 @@ Calibration::Calibration(const PolicySizes& sizes, std::vector<HeadChoice> candi
 void Calibration::add(const HeadPlace& place, const std::vector<CandidateCost>& costs)
 {
     Head& head = heads_[place];
-    head.costs.resize(costs.size(), {0, 0, 0});
+    head.costs.resize(costs.size(), {0, 0, 0, 0});
     ++head.samples;
     for (size_t i = 0; i < costs.size(); ++i)
         for (double CandidateCost::* const value :
-             {&CandidateCost::density, &CandidateCost::error, &CandidateCost::recall})
+             {&CandidateCost::density, &CandidateCost::error, &CandidateCost::recall,
+              &CandidateCost::square})
             head.costs[i].*value += (costs[i].*value - head.costs[i].*value) / head.samples;
 }
 
@@ -150,6 +151,51 @@ void Calibration::chooseByDensity(double target)
             continue;
         head.chosen = move.to;
         room -= needed;
+    }
+}
+
+void Calibration::chooseNearest(bool is_for_all_steps)
+{
+    countSteps();
+    // By step, layer and head, or by layer and head; a sum of NaN and a number is NaN.
+    std::map<HeadPlace, std::vector<double>> squares;
+    const auto placeOf = [&](const HeadPlace& place)
+    {
+        return HeadPlace{is_for_all_steps ? 0 : place.step, place.layer, place.head};
+    };
+    for (const auto& [place, head] : heads_)
+    {
+        std::vector<double>& sums = squares[placeOf(place)];
+        sums.resize(head.costs.size());
+        for (size_t i = 0; i < head.costs.size(); ++i)
+            sums[i] += head.costs[i].square * head.steps;
+    }
+    for (auto& [place, head] : heads_)
+    {
+        const std::vector<double>& sums = squares.at(placeOf(place));
+        head.chosen = 0;
+        for (uint32_t i = 1; i < sums.size(); ++i)
+            if (std::isfinite(sums[i]) && (head.chosen == 0 || sums[i] < sums[head.chosen]))
+                head.chosen = i;
+    }
+}
+
+void Calibration::chooseByLoss(double lambda, double epsilon)
+{
+    countSteps();
+    for (auto& [place, head] : heads_)
+    {
+        double least = epsilon;
+        head.chosen = 0;
+        for (uint32_t i = 1; i < head.costs.size(); ++i)
+        {
+            const double loss = head.costs[i].square + lambda * head.costs[i].density;
+            if (loss < least || (loss == least && head.chosen == 0)) // false for NaN
+            {
+                least = loss;
+                head.chosen = i;
+            }
+        }
     }
 }
 

@@ -20,6 +20,7 @@ struct CandidateCost
     double density = 1; // kept pairs / all pairs
     double error = 0;   // of the output: sum |o - dense| / sum |dense|
     double recall = 1;  // of the attention mass: its mean share on the kept keys
+    double square = 0;  // of the error: mean (o - dense)^2 / mean dense^2 of all heads of the layer
 };
 
 struct HeadPlace
@@ -57,6 +58,13 @@ public:
     // sparsest candidate of each head on, what removes most error per kept pair comes first. Throws
     // CheckFailed when even the sparsest keep more.
     void chooseByDensity(double target);
+
+    // The candidate with the least square error; dense only where no other one is finite. With
+    // `is_for_all_steps` the means over the steps decide, once for each layer and head.
+    void chooseNearest(bool is_for_all_steps);
+    // The candidate with the least loss, its square error + lambda * density; dense where every
+    // loss is larger than epsilon.
+    void chooseByLoss(double lambda, double epsilon);
 
     double density() const;      // of the heads that were added
     double densityInAll() const; // the others are dense

@@ -4,7 +4,6 @@
 #include "tensors.h"
 
 #include "command.h"
-#include "safetensors.h"
 
 #include <fmt/format.h>
 
@@ -166,6 +165,17 @@ Qkv loadQkv(const TensorFlags& flags, bool with_v)
     if (with_v)
         result.v = load(pick(flags.v), "v", "--v");
     requireFit(result, with_v);
+    return result;
+}
+
+Qkv qkvOf(const Tensors& tensors, const std::string& path)
+{
+    const auto take = [&](const char* name)
+    {
+        return toTensor(tensors.at(name, path), name, path);
+    };
+    Qkv result = {take("q"), take("k"), take("v")};
+    requireFit(result, true);
     return result;
 }
 

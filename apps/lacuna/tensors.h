@@ -3,7 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "npy.h"
+#include "safetensors.h"
 
 #include <lacuna/lacuna.h>
 
@@ -56,6 +56,7 @@ void placeHeads(std::span<const float> part, uint64_t batch, uint64_t heads, uin
 
 // Throws InputError: a file, a dtype or a shape is wrong.
 Qkv loadQkv(const TensorFlags& flags, bool with_v);
+Qkv qkvOf(const Tensors& tensors, const std::string& path); // of tensors that were at `path`
 // N(0, 1), rounded to fp16; the same on every machine.
 Qkv randomQkv(const std::string& shape, uint64_t seed, const char* flag = "--random");
 
