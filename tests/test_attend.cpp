@@ -25,10 +25,11 @@ std::vector<Kernel> kernels()
         {LACUNA_TIER_SCALAR,
          {{"split", "4"}, {"rows_per_lane", "1"}, {"keys", "4"}, {"widen", "off"}}},
         kCoopmat,
-        {LACUNA_TIER_COOPMAT, {{"slices", "2"}, {"strips", "2"}, {"keys", "64"}}},
-        {LACUNA_TIER_COOPMAT, {{"shape", "16x16x16"}}},
-        {LACUNA_TIER_COOPMAT, {{"shape", "16x8x16"}}},
-        {LACUNA_TIER_COOPMAT, {{"shape", "8x8x16"}}},
+        {LACUNA_TIER_COOPMAT,
+         {{"slices", "2"}, {"strips", "2"}, {"tiles", "2"}, {"keys", "64"}, {"hold", "no"}}},
+        {LACUNA_TIER_COOPMAT, {{"shape", "16x16x16"}, {"hold", "yes"}, {"direct", "no"}}},
+        {LACUNA_TIER_COOPMAT, {{"shape", "16x8x16"}, {"hold", "no"}, {"direct", "yes"}}},
+        {LACUNA_TIER_COOPMAT, {{"shape", "8x8x8"}, {"hold", "no"}, {"direct", "no"}}},
         {LACUNA_TIER_COOPMAT, {{"shape", "8x16x16"}}},
     };
 }
@@ -126,12 +127,14 @@ TEST_CASE("attend: impossible tiles are refused with a reason")
         {{LACUNA_TIER_COOPMAT, {{"shape", "12x8x8"}}}, "12x8x8"},
         {{LACUNA_TIER_COOPMAT, {{"keys", "100"}}}, "100"},
         {{LACUNA_TIER_COOPMAT, {{"keys", "256"}, {"strips", "16"}}}, "shared memory"},
+        {{LACUNA_TIER_COOPMAT, {{"shape", "8x16x16"}, {"slices", "2"}, {"direct", "yes"}}},
+         "direct is yes"},
     };
     for (const Wrong& w : wrong)
     {
         if (w.kernel.tier == LACUNA_TIER_COOPMAT && !canRun(kCoopmat, makeCase(kCoopmat, {})))
             continue;
-        const Case c = makeCase(w.kernel, {.head_dim = 256});
+        const Case c = makeCase(w.kernel, {.head_dim = 248});
         std::vector<LacunaOption> storage;
         std::string sentence;
         try

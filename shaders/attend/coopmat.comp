@@ -19,9 +19,12 @@
 //       10 kPad           16-byte words behind each row in shared memory
 //       11 kHalfIn        fp16 Q, K and V
 //       12 kHalfResult    fp16 result
-//       13 kHasParts      some items are parts of a split row
-//       14 kHasBounds     queries keep only the keys in their windows
-//       15 kSoftCap       logits are capped
+//       13 kHoldQ         Q stays in registers; otherwise each product loads it from shared memory
+//       14 kDirect        matrices of whole steps come from K and V themselves, which are not
+//                         staged; with kHalfIn, kScoreK and kN * kSlices divide D
+//       15 kHasParts      some items are parts of a split row
+//       16 kHasBounds     queries keep only the keys in their windows
+//       17 kSoftCap       logits are capped
 // shared tile.glsl; sharedBytes() in attend_coopmat.cpp counts it
 //
 //            D                       one K or V tile at a time
@@ -41,79 +44,8 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #include "lib/unroll.glsl" // first: it has extensions
 
-#include "attend/tile.glsl"
-
-#define Accumulator coopmat<float, gl_ScopeSubgroup, kM, kN, gl_MatrixUseAccumulator>
-
-Accumulator o[kTilesM * kTilesN];
-
-// 1. S = Q K^T, not scaled.
-void scoreTiles()
-{
-    LACUNA_MATRIX_LOOP for (uint column = slice() * kN; column < kKeys; column += kSlices * kN)
-    {
-        Accumulator s[kTilesM];
-        [[unroll]] for (uint m = 0; m < kTilesM; ++m)
-            s[m] = Accumulator(0);
-        LACUNA_MATRIX_LOOP for (uint d = 0; d < kScoreSteps; ++d)
-        {
-            coopmat<float16_t, gl_ScopeSubgroup, kScoreK, kN, gl_MatrixUseB> k;
-            coopMatLoad(k, kv_tile, column * kStride + d * (kScoreK / 8), kStride,
-                        gl_CooperativeMatrixLayoutColumnMajor);
-            [[unroll]] for (uint m = 0; m < kTilesM; ++m)
-            {
-                coopmat<float16_t, gl_ScopeSubgroup, kM, kScoreK, gl_MatrixUseA> q;
-                const uint row = (strip() * kTilesM + m) * kM;
-                coopMatLoad(q, q_tile, row * kStride + d * (kScoreK / 8), kStride,
-                            gl_CooperativeMatrixLayoutRowMajor);
-                s[m] = coopMatMulAdd(q, k, s[m]);
-            }
-        }
-        [[unroll]] for (uint m = 0; m < kTilesM; ++m)
-            coopMatStore(s[m], score, (strip() * kTilesM + m) * kM * kScoreStride + column,
-                         kScoreStride, gl_CooperativeMatrixLayoutRowMajor);
-    }
-}
-
-// O += P V of kWeighK keys.
-void weighKeys(uint m, uint row, uint key)
-{
-    coopmat<float16_t, gl_ScopeSubgroup, kM, kWeighK, gl_MatrixUseA> p;
-    coopMatLoad(p, weight, row * kWeightStride + key / 2, kWeightStride,
-                gl_CooperativeMatrixLayoutRowMajor);
-    LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
-    {
-        coopmat<float16_t, gl_ScopeSubgroup, kWeighK, kN, gl_MatrixUseB> v;
-        const uint column = (n * kSlices + slice()) * kN;
-        coopMatLoad(v, kv_tile, key * kStride + column / 8, kStride,
-                    gl_CooperativeMatrixLayoutRowMajor);
-        o[m * kTilesN + n] = coopMatMulAdd(p, v, o[m * kTilesN + n]);
-    }
-}
-
-// 3. O = shrink * O + P V. A load with stride 0 repeats the one number of a row along its columns.
-void weighTiles()
-{
-    [[unroll]] for (uint m = 0; m < kTilesM; ++m)
-    {
-        const uint row = (strip() * kTilesM + m) * kM;
-        Accumulator factor;
-        coopMatLoad(factor, shrink, row, 0, gl_CooperativeMatrixLayoutColumnMajor);
-        LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
-            o[m * kTilesN + n] = o[m * kTilesN + n] * factor;
-        if (kSubgroupSize < 32)
-        {
-            // Narrow subgroups have few registers: Mesa 25.0.7 ANV spills at D=128 when it unrolls
-            // this, on DG2 also in one rolled loop, but not with a loop of one step inside it.
-            [[dont_unroll]] for (uint group = 0; group < kKeys; group += kWeighK)
-                [[dont_unroll]] for (uint key = group; key < group + kWeighK; key += kWeighK)
-                    weighKeys(m, row, key);
-        }
-        else
-            LACUNA_MATRIX_LOOP for (uint key = 0; key < kKeys; key += kWeighK)
-                weighKeys(m, row, key);
-    }
-}
+#include "attend/products.glsl"
+#include "attend/softmax.glsl"
 
 // 4. O through shared memory, tile by tile, to the caller's rows or to the partial result.
 void storeTiles(AttendParams params, AttendItem item)
@@ -121,7 +53,7 @@ void storeTiles(AttendParams params, AttendItem item)
     const uvec2 base = resultOf(params, item, kHalfResult);
     const uvec2 partial = partialOf(item, kRows, kHeadDim);
     const uint scratch = gl_SubgroupID * kM * kN;
-    [[unroll]] for (uint m = 0; m < kTilesM; ++m)
+    LACUNA_MATRIX_LOOP for (uint m = 0; m < kTilesM; ++m)
     {
         LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
         {
@@ -161,6 +93,11 @@ void main()
         return;
 
     stageQueries(params, item);
+    if (kHoldQ)
+    {
+        barrier();
+        holdQueries();
+    }
     for (uint i = 0; i < kTilesM * kTilesN; ++i)
         o[i] = Accumulator(0);
     startRows(item);
@@ -176,17 +113,25 @@ void main()
             {
                 const uint end = stepLimit(params, key, span.y, kHasBounds);
                 const uint count = min(kKeys, end - key);
-                barrier(); // the step before has read kv_tile
-                stageKeys(advance(keys, key, params.k_token * unitBytes(kHalfIn)), params.k_token,
-                          count);
-                barrier();
-                scoreTiles();
+                const bool is_direct = kDirect && count == kKeys;
+                const Rows k = {advance(keys, key, params.k_token * unitBytes(kHalfIn)),
+                                params.k_token, is_direct};
+                const Rows v = {advance(values, key, params.v_token * unitBytes(kHalfIn)),
+                                params.v_token, is_direct};
+                if (!is_direct)
+                {
+                    barrier(); // the step before has read kv_tile
+                    stageKeys(k.base, k.stride, count);
+                }
+                if (!is_direct || !kHoldQ)
+                    barrier();
+                scoreTiles(k);
                 barrier(); // S is complete, and K no longer needed
-                stageKeys(advance(values, key, params.v_token * unitBytes(kHalfIn)), params.v_token,
-                          count);
+                if (!is_direct)
+                    stageKeys(v.base, v.stride, count);
                 softmaxRows(params, key, count);
                 barrier();
-                weighTiles();
+                weighTiles(v);
                 key = kHasBounds ? key + count : key + kKeys;
             } while (key < span.y);
             ++i;

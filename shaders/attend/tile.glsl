@@ -1,4 +1,4 @@
-// tile.glsl - the shared memory of coopmat.comp, how Q, K and V get there, and the softmax.
+// tile.glsl - the shared memory of coopmat.comp, and how Q, K and V get there.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -24,9 +24,11 @@ layout(constant_id = 9) const uint kKeys = 64;
 layout(constant_id = 10) const uint kPad = 1;
 layout(constant_id = 11) const bool kHalfIn = true;
 layout(constant_id = 12) const bool kHalfResult = true;
-layout(constant_id = 13) const bool kHasParts = true;
-layout(constant_id = 14) const bool kHasBounds = true;
-layout(constant_id = 15) const bool kSoftCap = true;
+layout(constant_id = 13) const bool kHoldQ = true;
+layout(constant_id = 14) const bool kDirect = true;
+layout(constant_id = 15) const bool kHasParts = true;
+layout(constant_id = 16) const bool kHasBounds = true;
+layout(constant_id = 17) const bool kSoftCap = true;
 
 const uint kStrips = kThreads / kSubgroupSize / kSlices;
 const uint kRows = kStrips * kTilesM * kM; // queries of the workgroup (Br)
@@ -37,21 +39,17 @@ const uint kScoreWidth = kScoreSteps * kScoreK;
 const uint kWeighWidth = kTilesN * kSlices * kN;
 const uint kWidth = (kScoreWidth > kWeighWidth ? kScoreWidth : kWeighWidth) / 8; // 16-byte words
 const uint kStride = kWidth + kPad;
-const uint kScoreStride = kKeys + 4;                               // floats
-const uint kWeightStride = kKeys / 2 + 4;                          // 4-byte words
-const uint kLanesPerRow = kThreads > kRows ? kThreads / kRows : 1; // within a subgroup
-const uint kRowsAtOnce = kThreads / kLanesPerRow;
-const uint kRowPasses = (kRows + kRowsAtOnce - 1) / kRowsAtOnce;
+const uint kScoreStride = kKeys + 4;      // floats
+const uint kWeightStride = kKeys / 2 + 4; // 4-byte words
 
-shared uvec4 q_tile[kRows * kStride];
-shared uvec4 kv_tile[kKeys * kStride];
+// Q passes through kv_tile where it is held in registers.
+const uint kTileRows = kHoldQ && kRows > kKeys ? kRows : kKeys;
+
+shared uvec4 q_tile[kHoldQ ? 1 : kRows * kStride];
+shared uvec4 kv_tile[kTileRows * kStride];
 shared float score[kRows * kScoreStride];  // S, and at the end tiles of O
 shared uint weight[kRows * kWeightStride]; // P, two fp16 in a word
 shared float shrink[kRows];                // what a new maximum scales O by
-
-float row_max[kRowPasses]; // of the rows whose softmax this thread computes
-float row_sum[kRowPasses];
-uvec2 window[kRowPasses]; // with kHasBounds
 
 uint strip()
 {
@@ -88,7 +86,10 @@ void stageQueries(AttendParams params, AttendItem item)
             const uint token = tokenAt(params, item, position);
             channels = loadOctet(base, token * params.q_token + octet, kHalfIn);
         }
-        q_tile[i / kWidth * kStride + octet] = channels;
+        if (kHoldQ)
+            kv_tile[i / kWidth * kStride + octet] = channels;
+        else
+            q_tile[i / kWidth * kStride + octet] = channels;
     }
 }
 
@@ -103,97 +104,6 @@ void stageKeys(uvec2 base, uint token_stride, uint count)
         if (row < count && octet < kOctets)
             channels = loadOctet(base, row * token_stride + octet, kHalfIn);
         kv_tile[row * kStride + octet] = channels;
-    }
-}
-
-// Before the first step.
-void startRows(AttendItem item)
-{
-    [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
-    {
-        row_max[pass] = kLowest;
-        row_sum[pass] = 0;
-        const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
-        if (kHasBounds)
-            window[pass] = Uvec2Array(push.windows).at[min(item.begin + row, item.end - 1)];
-    }
-}
-
-// The columns begin, end of a row, of `count` that begin at `key`, that it keeps.
-uvec2 keptColumns(AttendParams params, uint pass, uint key, uint count)
-{
-    if (!kHasBounds)
-        return uvec2(0, count);
-    const uvec2 kept = windowFrom(params, window[pass], key);
-    return min(uvec2(max(kept.x, key), max(kept.y, key)) - key, uvec2(count));
-}
-
-// In base 2, of the product at score[at].
-float logitOf(AttendParams params, uint at)
-{
-    const float logit = score[at] * params.scale_log2;
-    return kSoftCap ? softCap(logit, params.cap_log2) : logit;
-}
-
-// Online softmax: kLanesPerRow neighbouring lanes share the columns of a row.
-void softmaxRows(AttendParams params, uint key, uint count)
-{
-    const uint part = threadIndex() % kLanesPerRow;
-    [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
-    {
-        const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
-        const uvec2 kept = keptColumns(params, pass, key, count);
-        float new_max = row_max[pass];
-        for (uint j = part; j < kept.y; j += kLanesPerRow)
-            if (j >= kept.x)
-                new_max = max(new_max, logitOf(params, row * kScoreStride + j));
-        [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
-            new_max = max(new_max, subgroupShuffleXor(new_max, step));
-
-        const float factor = exp2(row_max[pass] - new_max);
-        float sum = 0;
-        for (uint j = part; j < kKeys / 2; j += kLanesPerRow)
-        {
-            const uint at = row * kScoreStride + 2 * j;
-            const bool keeps_low = 2 * j >= kept.x && 2 * j < kept.y;
-            const bool keeps_high = 2 * j + 1 >= kept.x && 2 * j + 1 < kept.y;
-            const float low = keeps_low ? exp2(logitOf(params, at) - new_max) : 0;
-            const float high = keeps_high ? exp2(logitOf(params, at + 1) - new_max) : 0;
-            weight[row * kWeightStride + j] = packHalf2x16(vec2(low, high));
-            sum += low + high;
-        }
-        row_max[pass] = new_max;
-        row_sum[pass] = row_sum[pass] * factor + sum; // of this lane; see finishRows()
-        if (part == 0)
-            shrink[row] = factor;
-    }
-}
-
-// What storeTiles() scales each row by into `shrink`: 1 / sum, and 0 for a row without keys, whose
-// LSE is -inf. A partial result is not scaled.
-void finishRows(AttendParams params, AttendItem item)
-{
-    const uint part = threadIndex() % kLanesPerRow;
-    const bool is_final = item.slot == kNone;
-    [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
-    {
-        const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
-        float sum = row_sum[pass];
-        [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
-            sum += subgroupShuffleXor(sum, step);
-        const float factor =
-            is_final ? finishRow(push.sinks, item.head % params.q_heads, row_max[pass], sum) : 1;
-        if (part == 0)
-            shrink[row] = factor;
-        if (part == 0 && item.begin + row < item.end)
-        {
-            if (!is_final)
-                storePartialSum(partialOf(item, kRows, kHeadDim), row, kHeadDim, row_max[pass],
-                                sum);
-            else if (!isNull(push.lse))
-                storeLse(push.lse, item.head, params.q_len,
-                         tokenAt(params, item, item.begin + row), row_max[pass], sum);
-        }
     }
 }
 

@@ -21,6 +21,8 @@ enum
     kTiles,
     kKeys,
     kPad,
+    kHold,
+    kDirect,
     kWorkKeys
 };
 
@@ -35,6 +37,10 @@ const OptionDesc kTuning[] = {
      "matrices on top of each other in one subgroup; 0 chooses"},
     {"keys", OptionType::Int, "0", 0, 256, "keys of one step; 0 chooses"},
     {"pad", OptionType::Int, "1", 0, 4, "16-byte words behind each row in shared memory"},
+    {"hold", OptionType::Choice, "auto", 0, 2, "whether Q stays in registers", "auto|yes|no"},
+    {"direct", OptionType::Choice, "auto", 0, 2,
+     "whether matrices are loaded from K and V themselves, which are not staged in shared memory",
+     "auto|yes|no"},
     kWorkKeysOption,
 };
 
@@ -42,6 +48,7 @@ struct Tile
 {
     MatrixShape shape;
     uint32_t subgroup_size, strips, slices, tiles, keys, pad;
+    bool holds_q, is_direct;
 
     uint32_t threads() const { return subgroup_size * strips * slices; }
     uint32_t rows() const { return strips * tiles * shape.m; }
@@ -57,7 +64,8 @@ uint32_t sharedBytes(const Tile& t, uint32_t head_dim)
 {
     const uint32_t width =
         std::max(roundUp(head_dim, t.shape.k), roundUp(head_dim, t.shape.n * t.slices)) / 8 + t.pad;
-    const uint32_t q_and_kv = (t.rows() + t.keys) * width * 16;
+    const uint32_t staged_rows = t.holds_q ? std::max(t.rows(), t.keys) : t.rows() + t.keys;
+    const uint32_t q_and_kv = staged_rows * width * 16;
     const uint32_t score = t.rows() * (t.keys + 4) * 4;
     const uint32_t weight = t.rows() * (t.keys / 2 + 4) * 4;
     return q_and_kv + score + weight + t.rows() * 4;
@@ -110,15 +118,19 @@ MatrixShape preferredShape(const Caps& caps)
 }
 
 // A subgroup keeps M x (D / slices) of O in registers: at most 32 numbers a lane, 8 on Intel, where
-// more spill; but a slice has at least one column tile of S. A CPU has no such limit, and shorter
-// steps compile faster there.
+// more spill; but a slice has at least one column tile of S. A CPU has no such limit, and spends as
+// long on a load as on a product: it loads Q once, K and V once for all rows. Shorter steps compile
+// faster there.
 Tile defaultTile(const Caps& caps, const Problem& p, const MatrixShape& shape)
 {
-    Tile t = {shape, subgroupSize(caps), 4, 1, 1, 64, 1};
+    Tile t = {shape, subgroupSize(caps), 4, 1, 1, 64, 1, false, false};
     if (caps.is_cpu)
     {
         t.keys = std::max(32u, shape.n);
-        t.strips = std::max(1u, 32 / shape.m);
+        t.strips = 1;
+        t.tiles = std::max(1u, 32 / shape.m);
+        t.holds_q = true;
+        t.is_direct = true;
         return t;
     }
     const uint32_t numbers = caps.prefersNarrowSubgroups() ? 8 : 32;
@@ -128,6 +140,19 @@ Tile defaultTile(const Caps& caps, const Problem& p, const MatrixShape& shape)
     while (t.strips > 1 && t.threads() > std::min(caps.max_threads, 512u))
         t.strips /= 2;
     return t;
+}
+
+// Whole matrices of K and V: fp16, and no channel beyond D.
+bool canLoadDirectly(const Problem& p, const Tile& t)
+{
+    return p.dtype == LACUNA_DTYPE_F16 && p.head_dim % t.shape.k == 0 &&
+           p.head_dim % (t.shape.n * t.slices) == 0;
+}
+
+bool chosen(const Options& tuning, uint32_t option, bool fallback)
+{
+    const int64_t choice = tuning.integer(option); // auto|yes|no
+    return choice == 0 ? fallback : choice == 1;
 }
 
 // Fewer keys, then fewer queries, until the tile fits into shared memory: before any slower tier.
@@ -179,6 +204,10 @@ std::string tileFault(const Caps& caps, const Problem& p, const Tile& t)
         return "strips x slices is " + number(t.strips * t.slices) + " subgroups of " +
                number(t.subgroup_size) + ", the device allows " + number(caps.max_threads) +
                " invocations";
+    if (t.is_direct && !canLoadDirectly(p, t))
+        return "direct is yes, expected no: K and V are not fp16, or D = " + number(p.head_dim) +
+               " is no multiple of " + number(t.shape.k) + " and " +
+               number(t.shape.n * t.slices) + ", the depth and columns of a product";
     const uint32_t bytes = sharedBytes(t, p.head_dim);
     if (bytes > caps.max_shared_bytes)
         return "the tile needs " + number(bytes) + " bytes of shared memory, the device has " +
@@ -218,11 +247,13 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
         return false;
 
     t.pad = uint32_t(tuning.integer(kPad));
+    t.holds_q = chosen(tuning, kHold, t.holds_q);
     shrinkToFit(caps, p, t);
     tuning.replace(kStrips, t.strips);
     tuning.replace(kSlices, t.slices);
     tuning.replace(kTiles, t.tiles);
     tuning.replace(kKeys, t.keys);
+    t.is_direct = chosen(tuning, kDirect, t.is_direct && canLoadDirectly(p, t));
     sentence = tileFault(caps, p, t);
     if (!sentence.empty())
         return false;
@@ -245,10 +276,14 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
                  t.keys,
                  t.pad,
                  p.dtype == LACUNA_DTYPE_F16,
-                 p.out_dtype == LACUNA_DTYPE_F16};
+                 p.out_dtype == LACUNA_DTYPE_F16,
+                 t.holds_q,
+                 t.is_direct};
     tile.text = std::to_string(t.rows()) + " queries x " + std::to_string(t.keys) +
                 " keys, matrices " + text(t.shape) + ", " + std::to_string(t.strips) + " x " +
-                std::to_string(t.slices) + " subgroups of " + std::to_string(t.subgroup_size);
+                std::to_string(t.slices) + " subgroups of " + std::to_string(t.subgroup_size) +
+                (t.holds_q ? ", Q in registers" : "") +
+                (t.is_direct ? ", K and V not staged" : "");
     return true;
 }
 

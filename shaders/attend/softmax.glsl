@@ -1,0 +1,109 @@
+// softmax.glsl - coopmat.comp's online softmax: from S in shared memory to the weights P, and what
+// becomes of each row at the end.
+//
+// SPDX-License-Identifier: Apache-2.0
+#ifndef LACUNA_ATTEND_SOFTMAX_GLSL
+#define LACUNA_ATTEND_SOFTMAX_GLSL
+
+#include "attend/tile.glsl"
+
+const uint kLanesPerRow = kThreads > kRows ? kThreads / kRows : 1; // within a subgroup
+const uint kRowsAtOnce = kThreads / kLanesPerRow;
+const uint kRowPasses = (kRows + kRowsAtOnce - 1) / kRowsAtOnce;
+
+float row_max[kRowPasses]; // of the rows whose softmax this thread computes
+float row_sum[kRowPasses];
+uvec2 window[kRowPasses]; // with kHasBounds
+
+// Before the first step.
+void startRows(AttendItem item)
+{
+    [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
+    {
+        row_max[pass] = kLowest;
+        row_sum[pass] = 0;
+        const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
+        if (kHasBounds)
+            window[pass] = Uvec2Array(push.windows).at[min(item.begin + row, item.end - 1)];
+    }
+}
+
+// The columns begin, end of a row, of `count` that begin at `key`, that it keeps.
+uvec2 keptColumns(AttendParams params, uint pass, uint key, uint count)
+{
+    if (!kHasBounds)
+        return uvec2(0, count);
+    const uvec2 kept = windowFrom(params, window[pass], key);
+    return min(uvec2(max(kept.x, key), max(kept.y, key)) - key, uvec2(count));
+}
+
+// In base 2, of the product at score[at].
+float logitOf(AttendParams params, uint at)
+{
+    const float logit = score[at] * params.scale_log2;
+    return kSoftCap ? softCap(logit, params.cap_log2) : logit;
+}
+
+// Online softmax: kLanesPerRow neighbouring lanes share the columns of a row.
+void softmaxRows(AttendParams params, uint key, uint count)
+{
+    const uint part = threadIndex() % kLanesPerRow;
+    [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
+    {
+        const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
+        const uvec2 kept = keptColumns(params, pass, key, count);
+        float new_max = row_max[pass];
+        for (uint j = part; j < kept.y; j += kLanesPerRow)
+            if (j >= kept.x)
+                new_max = max(new_max, logitOf(params, row * kScoreStride + j));
+        [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
+            new_max = max(new_max, subgroupShuffleXor(new_max, step));
+
+        const float factor = exp2(row_max[pass] - new_max);
+        float sum = 0;
+        for (uint j = part; j < kKeys / 2; j += kLanesPerRow)
+        {
+            const uint at = row * kScoreStride + 2 * j;
+            const bool keeps_low = 2 * j >= kept.x && 2 * j < kept.y;
+            const bool keeps_high = 2 * j + 1 >= kept.x && 2 * j + 1 < kept.y;
+            const float low = keeps_low ? exp2(logitOf(params, at) - new_max) : 0;
+            const float high = keeps_high ? exp2(logitOf(params, at + 1) - new_max) : 0;
+            weight[row * kWeightStride + j] = packHalf2x16(vec2(low, high));
+            sum += low + high;
+        }
+        row_max[pass] = new_max;
+        row_sum[pass] = row_sum[pass] * factor + sum; // of this lane; see finishRows()
+        if (part == 0)
+            shrink[row] = factor;
+    }
+}
+
+// What storeTiles() scales each row by into `shrink`: 1 / sum, and 0 for a row without keys, whose
+// LSE is -inf. A partial result is not scaled.
+void finishRows(AttendParams params, AttendItem item)
+{
+    const uint part = threadIndex() % kLanesPerRow;
+    const bool is_final = item.slot == kNone;
+    [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
+    {
+        const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
+        float sum = row_sum[pass];
+        [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
+            sum += subgroupShuffleXor(sum, step);
+        const float factor =
+            is_final ? finishRow(push.sinks, item.head % params.q_heads, row_max[pass], sum) : 1;
+        if (part == 0)
+            shrink[row] = factor;
+        if (part == 0 && item.begin + row < item.end)
+        {
+            if (!is_final)
+                storePartialSum(partialOf(item, kRows, kHeadDim), row, kHeadDim, row_max[pass],
+                                sum);
+            else if (!isNull(push.lse))
+                storeLse(push.lse, item.head, params.q_len,
+                         tokenAt(params, item, item.begin + row), row_max[pass], sum);
+        }
+    }
+}
+
+#endif
