@@ -47,29 +47,8 @@ host::Buffer upload(const std::vector<float>& dense, const Layout& layout)
     layout.eachRow([&](uint64_t from, uint64_t to)
                    { std::copy_n(&dense[from], layout.p.head_dim, &values[to]); });
     host::Buffer buffer = device().createBuffer(values.size() * dtypeBytes(layout.p.dtype));
-    if (layout.p.dtype == LACUNA_DTYPE_F32)
-    {
-        device().upload(buffer, std::as_bytes(std::span(values)));
-        return buffer;
-    }
-    std::vector<uint16_t> halves(values.size());
-    std::transform(values.begin(), values.end(), halves.begin(), host::toHalf);
-    device().upload(buffer, std::as_bytes(std::span(halves)));
+    device().upload(buffer, host::packFloats(values, layout.p.dtype));
     return buffer;
-}
-
-std::vector<float> toFloats(const std::vector<std::byte>& bytes, LacunaDtype dtype)
-{
-    std::vector<float> values(bytes.size() / dtypeBytes(dtype));
-    if (dtype == LACUNA_DTYPE_F32)
-    {
-        std::memcpy(values.data(), bytes.data(), bytes.size());
-        return values;
-    }
-    std::vector<uint16_t> halves(values.size());
-    std::memcpy(halves.data(), bytes.data(), bytes.size());
-    std::transform(halves.begin(), halves.end(), values.begin(), host::fromHalf);
-    return values;
 }
 
 // An output between guards; everything is NaN before the run.
@@ -264,7 +243,7 @@ std::string Case::id() const
     if (g.frames > 0)
         id += "/" + number(g.text_before) + "+" + number(g.frames) + "x" + number(g.height) + "x" +
               number(g.width) + "+" + number(g.text_after);
-    id += desc.dtype == LACUNA_DTYPE_F32 ? "/f32" : "/f16";
+    id += desc.dtype == LACUNA_DTYPE_F32 ? "/f32" : desc.dtype == LACUNA_DTYPE_F16 ? "/f16" : "/bf16";
     id += desc.tier == LACUNA_TIER_COOPMAT  ? "/coopmat"
           : desc.tier == LACUNA_TIER_SCALAR ? "/scalar"
                                             : "";
@@ -275,9 +254,7 @@ std::string Case::id() const
 
 void roundTo(LacunaDtype dtype, std::vector<float>& values)
 {
-    if (dtype == LACUNA_DTYPE_F16)
-        for (float& value : values)
-            value = host::fromHalf(host::toHalf(value));
+    values = host::unpackFloats(host::packFloats(values, dtype), dtype);
 }
 
 Inputs normalInputs(const Case& c, uint64_t seed)
@@ -326,7 +303,7 @@ Output runOnDevice(const Case& c, const Inputs& inputs, const GivenList& list)
         });
 
     Output output;
-    const std::vector<float> strided = toFloats(out.take(), p.out_dtype);
+    const std::vector<float> strided = host::unpackFloats(out.take(), p.out_dtype);
     std::vector<bool> is_written(strided.size());
     output.out.resize(size_t(p.heads()) * p.q_len * p.head_dim);
     layoutOut(p).eachRow(
@@ -339,7 +316,7 @@ Output runOnDevice(const Case& c, const Inputs& inputs, const GivenList& list)
     for (size_t i = 0; i < strided.size(); ++i)
         overwritten_holes += !is_written[i] && !std::isnan(strided[i]);
     CHECK(overwritten_holes == 0);
-    output.lse = toFloats(lse.take(), LACUNA_DTYPE_F32);
+    output.lse = host::unpackFloats(lse.take(), LACUNA_DTYPE_F32);
     if (list.empty())
         output.kept = attention.kept();
     return output;
@@ -366,8 +343,11 @@ void checkAttention(const Case& c, const Inputs& inputs, const std::vector<uint8
 
     // Rounding only. fp32 sums: a logit is off by at most D ulps of its largest partial sum, and
     // weights average that out; 1e-5 of the largest value covers it for unit inputs. Matrix cores
-    // round each weight to fp16 (weights sum to 1), and an fp16 output is rounded once more.
+    // round each weight to fp16 (weights sum to 1), and a 16-bit output is rounded once more.
     const double half_ulp = 0x1p-11;
+    const double out_half_ulp = p.out_dtype == LACUNA_DTYPE_F16    ? half_ulp
+                                : p.out_dtype == LACUNA_DTYPE_BF16 ? 0x1p-8
+                                                                   : 0;
     const double v_max = largest(inputs.v);
     const bool may_round_weights = c.desc.tier != LACUNA_TIER_SCALAR;
     const double common = 1e-5 * v_max + (may_round_weights ? half_ulp * v_max : 0);
@@ -375,7 +355,7 @@ void checkAttention(const Case& c, const Inputs& inputs, const std::vector<uint8
     for (size_t i = 0; i < out.size(); ++i)
     {
         const double bound =
-            common + (p.out_dtype == LACUNA_DTYPE_F16 ? half_ulp * std::abs(out[i]) + 0x1p-25 : 0);
+            common + out_half_ulp * std::abs(out[i]) + (out_half_ulp > 0 ? 0x1p-25 : 0);
         const double ratio = std::abs(output.out[i] - out[i]) / bound;
         worst = std::max(worst, orInfinity(ratio));
     }

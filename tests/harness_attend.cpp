@@ -20,6 +20,11 @@ float half(float value)
     return host::fromHalf(host::toHalf(value));
 }
 
+float bfloat(float value)
+{
+    return host::fromBfloat16(host::toBfloat16(value));
+}
+
 struct Row
 {
     std::vector<double> out;
@@ -66,7 +71,9 @@ Row modelRow(const Problem& p, const Inputs& in, const uint8_t* mask, uint32_t h
     for (uint32_t i = 0; i < d; ++i)
     {
         const float value = keys.empty() ? 0 : out[i] / sum;
-        row.out.push_back(p.out_dtype == LACUNA_DTYPE_F16 ? half(value) : value);
+        row.out.push_back(p.out_dtype == LACUNA_DTYPE_F16    ? half(value)
+                          : p.out_dtype == LACUNA_DTYPE_BF16 ? bfloat(value)
+                                                             : value);
     }
     row.lse = keys.empty() ? -std::numeric_limits<double>::infinity()
                            : std::log(2.0) * (row_max + std::log2(sum));

@@ -61,7 +61,10 @@ std::vector<uint8_t> definitionOf(const Case& c, const Inputs& inputs)
 void checkOnEveryKernel(Case c, Inputs inputs)
 {
     for (std::vector<float>* tensor : {&inputs.q, &inputs.k, &inputs.v})
+    {
         roundTo(LACUNA_DTYPE_F16, *tensor);
+        roundTo(c.desc.dtype, *tensor);
+    }
     const std::vector<uint8_t> mask = definitionOf(c, inputs);
     for (const LacunaTier tier : {LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT})
         for (const char* work_keys : {"0", "8"}) // 8: parts of a few keys

@@ -106,7 +106,9 @@ TEST_CASE("attend: dtypes")
     for (const Kernel& kernel : {kScalar, kCoopmat})
         for (const Dtypes d : {Dtypes{LACUNA_DTYPE_F32, LACUNA_DTYPE_F32},
                                {LACUNA_DTYPE_F16, LACUNA_DTYPE_F32},
-                               {LACUNA_DTYPE_F32, LACUNA_DTYPE_F16}})
+                               {LACUNA_DTYPE_F32, LACUNA_DTYPE_F16},
+                               {LACUNA_DTYPE_BF16, LACUNA_DTYPE_BF16},
+                               {LACUNA_DTYPE_BF16, LACUNA_DTYPE_F32}})
         {
             const Case c = makeCase(kernel, {.head_dim = 40, .dtype = d.in, .out_dtype = d.out});
             if (isWanted(kernel.text() + c.id()) && canRun(kernel, c))

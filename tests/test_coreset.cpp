@@ -47,7 +47,7 @@ TEST_CASE("vorta: heads of all branches, shared keys, two batches, compared by Q
 {
     for (const LacunaVideoGrid& grid : kGrids)
         for (const char* match : {"q", "k"})
-            for (const LacunaDtype dtype : {LACUNA_DTYPE_F16, LACUNA_DTYPE_F32})
+            for (const LacunaDtype dtype : {LACUNA_DTYPE_F16, LACUNA_DTYPE_F32, LACUNA_DTYPE_BF16})
             {
                 const Case c = coresetCase(grid, dtype, match);
                 const std::string id = c.id();

@@ -281,12 +281,9 @@ void run(Flags& flags)
 
     Qkv qkv = loadInputs(flags);
     qkv.describe(desc);
-    desc.dtype = flags.precision.empty()
-                     ? (qkv.q.dtype == Dtype::F32 ? LACUNA_DTYPE_F32 : LACUNA_DTYPE_F16)
-                     : dtypeOf(flags.precision);
+    desc.dtype = flags.precision.empty() ? qkv.dtype() : dtypeOf(flags.precision);
     desc.out_dtype = flags.output_precision.empty() ? desc.dtype : dtypeOf(flags.output_precision);
-    if (desc.dtype == LACUNA_DTYPE_F16)
-        qkv.roundToHalf(); // the error below is that of the kernel, not of the input's rounding
+    qkv.roundTo(desc.dtype); // the error below is that of the kernel, not of the input's rounding
     desc.scale = float(flags.scale);
     desc.soft_cap = float(flags.soft_cap);
     const std::vector<float> sinks = loadSinkLogits(flags.sink_logits, desc.q_heads);
@@ -319,7 +316,7 @@ void addAttend(CLI::App& app)
     CLI::App* const command =
         app.add_subcommand("attend", "one attention: output, time, error against double precision");
     const auto flags = std::make_shared<Flags>();
-    const auto precision = CLI::IsMember({"f16", "f32"});
+    const auto precision = CLI::IsMember({"f16", "bf16", "f32"});
     flags->method.method.clear();
     flags->method.add(*command);
     flags->method.addPolicy(*command);

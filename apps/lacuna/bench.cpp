@@ -248,7 +248,7 @@ void addAttendBench(CLI::App& bench)
         ->capture_default_str();
     command->add_option("--seed", flags->seed, "of tensors and masks")->capture_default_str();
     command->add_option("--precision", flags->precision, "of q, k, v and the result")
-        ->check(CLI::IsMember({"f16", "f32"}))
+        ->check(CLI::IsMember({"f16", "bf16", "f32"}))
         ->capture_default_str();
     command
         ->add_option("--reference-budget", flags->reference_budget,

@@ -105,7 +105,7 @@ Sample sampleOf(const Tensors& tensors, const std::string& where)
     sample.qkv.describe(sample.shape);
     sample.sizes.heads = sample.shape.q_heads;
     sample.shape.grid = {size[0], size[1], size[2], 0, 0};
-    sample.shape.dtype = sample.qkv.q.dtype == Dtype::F32 ? LACUNA_DTYPE_F32 : LACUNA_DTYPE_F16;
+    sample.shape.dtype = sample.qkv.dtype();
     sample.shape.out_dtype = LACUNA_DTYPE_F32; // the error is that of skipping keys alone
     return sample;
 }

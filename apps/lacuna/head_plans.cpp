@@ -26,7 +26,7 @@ LacunaStrides stridesOf(const LacunaStrides& given, uint64_t heads, uint64_t tok
 
 uint64_t bytesOf(LacunaDtype dtype)
 {
-    return dtype == LACUNA_DTYPE_F16 ? 2 : 4;
+    return dtype == LACUNA_DTYPE_F32 ? 4 : 2;
 }
 
 uint32_t keyHeads(const LacunaPlanDesc& shape)

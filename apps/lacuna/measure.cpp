@@ -12,9 +12,9 @@ namespace
 
 host::Buffer upload(host::Device& device, const Tensor& tensor, LacunaDtype dtype)
 {
-    const Array array = arrayOfFloats(tensor.values, tensor.shape, fileDtype(dtype));
-    host::Buffer buffer = device.createBuffer(array.bytes.size());
-    device.upload(buffer, array.bytes);
+    const std::vector<std::byte> bytes = host::packFloats(tensor.values, dtype);
+    host::Buffer buffer = device.createBuffer(bytes.size());
+    device.upload(buffer, bytes);
     return buffer;
 }
 
@@ -26,25 +26,25 @@ host::Buffer upload(host::Device& device, const std::vector<T>& values)
     return buffer;
 }
 
-std::vector<float> download(host::Device& device, const host::Buffer& buffer, Dtype dtype)
+std::vector<float> download(host::Device& device, const host::Buffer& buffer, LacunaDtype dtype)
 {
-    Array array;
-    array.dtype = dtype;
-    array.bytes.resize(buffer.size());
-    device.download(buffer, array.bytes);
-    return array.toFloats();
+    std::vector<std::byte> bytes(buffer.size());
+    device.download(buffer, bytes);
+    return host::unpackFloats(bytes, dtype);
 }
 
 } // namespace
 
 LacunaDtype dtypeOf(const std::string& precision)
 {
-    return precision == "f32" ? LACUNA_DTYPE_F32 : LACUNA_DTYPE_F16;
+    return precision == "f32"    ? LACUNA_DTYPE_F32
+           : precision == "bf16" ? LACUNA_DTYPE_BF16
+                                 : LACUNA_DTYPE_F16;
 }
 
 Dtype fileDtype(LacunaDtype dtype)
 {
-    return dtype == LACUNA_DTYPE_F32 ? Dtype::F32 : Dtype::F16;
+    return dtype == LACUNA_DTYPE_F16 ? Dtype::F16 : Dtype::F32;
 }
 
 double median(std::vector<double> values)
@@ -59,13 +59,13 @@ Measurement::Measurement(host::Device& device, const LacunaPlanDesc& desc, const
                          std::vector<HeadRun> runs)
     : device_(&device),
       runs_(std::move(runs)),
-      out_dtype_(fileDtype(desc.out_dtype ? desc.out_dtype : desc.dtype)),
+      out_dtype_(desc.out_dtype ? desc.out_dtype : desc.dtype),
       q_(upload(device, qkv.q, desc.dtype)),
       k_(upload(device, qkv.k, desc.dtype)),
       v_(upload(device, qkv.v, desc.dtype))
 {
     const uint64_t rows = uint64_t(desc.batch) * desc.q_len; // of a head
-    out_ = device.createBuffer(rows * desc.q_heads * desc.head_dim * dtypeSize(out_dtype_));
+    out_ = device.createBuffer(rows * desc.q_heads * desc.head_dim * (out_dtype_ == LACUNA_DTYPE_F32 ? 4 : 2));
     for (const HeadRun& run : runs_)
         lse_.push_back(device.createBuffer(rows * run.count * sizeof(float)));
 }
@@ -136,7 +136,7 @@ std::vector<float> Measurement::out() const
 
 std::vector<float> Measurement::lse(size_t index) const
 {
-    return download(*device_, lse_[index], Dtype::F32);
+    return download(*device_, lse_[index], LACUNA_DTYPE_F32);
 }
 
 host::Attention::Kept Measurement::kept(size_t index) const

@@ -17,8 +17,8 @@
 namespace lacuna::tool
 {
 
-LacunaDtype dtypeOf(const std::string& precision); // "f32", else fp16
-Dtype fileDtype(LacunaDtype dtype);
+LacunaDtype dtypeOf(const std::string& precision); // "f32", "bf16", else fp16
+Dtype fileDtype(LacunaDtype dtype); // what .npy holds it as, which knows no bf16
 
 // 0 for no values.
 double median(std::vector<double> values);
@@ -57,7 +57,7 @@ private:
     host::Device* device_;
     std::unique_ptr<host::Attention> attention_; // null when the plans are another's
     std::vector<HeadRun> runs_;
-    Dtype out_dtype_;
+    LacunaDtype out_dtype_;
     std::optional<host::Attention::Kept> list_;
     host::Buffer q_, k_, v_, out_, ranges_, spans_;
     std::vector<host::Buffer> lse_; // of each run

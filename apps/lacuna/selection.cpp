@@ -53,7 +53,7 @@ Selection::Selection(SelectionFlags& flags)
     {
         qkv_ = loadQkv(flags.tensors, false);
         qkv_->describe(desc_);
-        desc_.dtype = qkv_->q.dtype == Dtype::F32 ? LACUNA_DTYPE_F32 : LACUNA_DTYPE_F16;
+        desc_.dtype = qkv_->dtype();
         return;
     }
     needStatic(flags.method.method);

@@ -24,9 +24,9 @@ bool isSafetensors(const std::string& path)
 
 Tensor toTensor(const Array& array, const char* name, const std::string& path)
 {
-    if (array.dtype != Dtype::F16 && array.dtype != Dtype::F32)
-        throw InputError(fmt::format("{} in '{}' holds {}, expected float16 or float32", name, path,
-                                     dtypeName(array.dtype)));
+    if (array.dtype != Dtype::F16 && array.dtype != Dtype::BF16 && array.dtype != Dtype::F32)
+        throw InputError(fmt::format("{} in '{}' holds {}, expected float16, bfloat16 or float32",
+                                     name, path, dtypeName(array.dtype)));
     if (array.shape.size() != 4)
         throw InputError(
             fmt::format("{} in '{}' has shape {}, expected four dimensions [B, H, N, D]", name,
@@ -103,11 +103,17 @@ void Qkv::describe(LacunaPlanDesc& desc) const
     desc.head_dim = uint32_t(q.shape[3]);
 }
 
-void Qkv::roundToHalf()
+LacunaDtype Qkv::dtype() const
+{
+    return q.dtype == Dtype::F16    ? LACUNA_DTYPE_F16
+           : q.dtype == Dtype::BF16 ? LACUNA_DTYPE_BF16
+                                    : LACUNA_DTYPE_F32;
+}
+
+void Qkv::roundTo(LacunaDtype dtype)
 {
     for (Tensor* tensor : {&q, &k, &v})
-        for (float& value : tensor->values)
-            value = host::fromHalf(host::toHalf(value));
+        tensor->values = host::unpackFloats(host::packFloats(tensor->values, dtype), dtype);
 }
 
 std::vector<float> cutHeads(std::span<const float> values, uint64_t batch, uint64_t heads,

@@ -42,7 +42,8 @@ struct Qkv
 
     // Fills batch, heads, lengths and head_dim of `desc`.
     void describe(LacunaPlanDesc& desc) const;
-    void roundToHalf(); // what a kernel with fp16 inputs sees
+    LacunaDtype dtype() const; // of the files
+    void roundTo(LacunaDtype dtype); // what a kernel with such inputs sees
     // A part of the query heads, and of the key heads that they read.
     Qkv heads(uint32_t first, uint32_t count, uint32_t kv_first, uint32_t kv_count) const;
 };

@@ -288,5 +288,12 @@ std::vector<SelfTestRow> selfTest(Device& device, LacunaTier tier, bool thorough
 // IEEE half precision, round to nearest even.
 uint16_t toHalf(float value);
 float fromHalf(uint16_t bits);
+// The upper 16 bits of an fp32, likewise.
+uint16_t toBfloat16(float value);
+float fromBfloat16(uint16_t bits);
+
+// The bytes of a tensor of that type, and back.
+std::vector<std::byte> packFloats(std::span<const float> values, LacunaDtype dtype);
+std::vector<float> unpackFloats(std::span<const std::byte> bytes, LacunaDtype dtype);
 
 } // namespace lacuna::host

@@ -8,7 +8,7 @@
  *   lacunaGetPlanInfo             how much constants and workspace memory the plan wants from you
  *   lacunaCmdAttention            record it; no allocation, no submission, no waiting
  *
- * Tensors are [B, H, N, D] in fp16 or fp32: batch, head, token, channel; channels are dense.
+ * Tensors are [B, H, N, D] in fp16, bf16 or fp32: batch, head, token, channel; channels are dense.
  * Memory is addressed by VkDeviceAddress and always belongs to the caller.
  * Nothing here prints, throws, aborts, submits or waits. Errors are a code, and one sentence to the message callback.
  */
@@ -157,6 +157,7 @@ typedef enum LacunaDtype
 {
     LACUNA_DTYPE_F16 = 1,
     LACUNA_DTYPE_F32 = 2,
+    LACUNA_DTYPE_BF16 = 3, /* computed in fp32 by the scalar tier, in fp16 by matrices: lacunaExplainPlan says it */
     LACUNA_DTYPE_FORCE_32_BIT = 0x7fffffff
 } LacunaDtype;
 

@@ -3,8 +3,8 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 //
-// in     as AttendPush; fp32 operands are rounded to fp16 here
-// out    result fp16 or fp32, lse fp32
+// in     as AttendPush; operands of other types are rounded to fp16 here
+// out    result, lse fp32
 //
 // grid   flat, one workgroup per item and per head that shares the items
 // spec   0 kThreads       workgroup size
@@ -17,11 +17,11 @@
 //        8 kTilesM        accumulators on top of each other in one subgroup
 //        9 kKeys          keys of one step (Bc)
 //       10 kPad           16-byte words behind each row in shared memory
-//       11 kHalfIn        fp16 Q, K and V
-//       12 kHalfResult    fp16 result
+//       11 kInputType     LacunaDtype of Q, K and V
+//       12 kResultType    of the result
 //       13 kHoldQ         Q stays in registers; otherwise each product loads it from shared memory
 //       14 kDirect        matrices of whole steps come from K and V themselves, which are not
-//                         staged; with kHalfIn, kScoreK and kN * kSlices divide D
+//                         staged; of fp16, kScoreK and kN * kSlices divide D
 //       15 kHasParts      some items are parts of a split row
 //       16 kHasBounds     queries keep only the keys in their windows
 //       17 kSoftCap       logits are capped
@@ -50,7 +50,7 @@
 // 4. O through shared memory, tile by tile, to the caller's rows or to the partial result.
 void storeTiles(AttendParams params, AttendItem item)
 {
-    const uvec2 base = resultOf(params, item, kHalfResult);
+    const uvec2 base = resultOf(params, item, kResultType);
     const uvec2 partial = partialOf(item, kRows, kHeadDim);
     const uint scratch = gl_SubgroupID * kM * kN;
     LACUNA_MATRIX_LOOP for (uint m = 0; m < kTilesM; ++m)
@@ -72,7 +72,7 @@ void storeTiles(AttendParams params, AttendItem item)
                     if (item.slot == kNone)
                     {
                         const uint token = tokenAt(params, item, item.begin + row);
-                        storeQuad(base, token * params.out_token * 2 + quad, values, kHalfResult);
+                        storeQuad(base, token * params.out_token * 2 + quad, values, kResultType);
                     }
                     else
                         Vec4Array(partial).at[row * (kHeadDim + kPartialExtra) / 4 + quad] = values;
@@ -87,8 +87,8 @@ void main()
 {
     const AttendParams params = ParamsView(push.params).value;
     const AttendItem item = takeItem(params, kHasParts);
-    const uvec2 keys = keysOf(params, item, kHalfIn);
-    const uvec2 values = valuesOf(params, item, kHalfIn);
+    const uvec2 keys = keysOf(params, item, kInputType);
+    const uvec2 values = valuesOf(params, item, kInputType);
     if (item.begin == item.end)
         return;
 
@@ -114,9 +114,9 @@ void main()
                 const uint end = stepLimit(params, key, span.y, kHasBounds);
                 const uint count = min(kKeys, end - key);
                 const bool is_direct = kDirect && count == kKeys;
-                const Rows k = {advance(keys, key, params.k_token * unitBytes(kHalfIn)),
+                const Rows k = {advance(keys, key, params.k_token * octetBytes(kInputType)),
                                 params.k_token, is_direct};
-                const Rows v = {advance(values, key, params.v_token * unitBytes(kHalfIn)),
+                const Rows v = {advance(values, key, params.v_token * octetBytes(kInputType)),
                                 params.v_token, is_direct};
                 if (!is_direct)
                 {

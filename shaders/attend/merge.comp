@@ -11,7 +11,7 @@
 //        4 channels of one query
 // spec   0 kThreads     workgroup size
 //        1 kHeadDim     D
-//        2 kHalfResult  fp16 result
+//        2 kResultType  LacunaDtype of the result
 //        3 kChunks      workgroups of one merge
 
 #extension GL_GOOGLE_include_directive : require
@@ -23,7 +23,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint kThreads = 64;
 layout(constant_id = 1) const uint kHeadDim = 64;
-layout(constant_id = 2) const bool kHalfResult = true;
+layout(constant_id = 2) const uint kResultType = kF16;
 layout(constant_id = 3) const uint kChunks = 1;
 
 const uint kQuads = kHeadDim / 4;
@@ -86,13 +86,10 @@ void main()
     const uvec2 result = advance(push.result,
                                  merge.head / push.q_heads * push.out_batch +
                                      merge.head % push.q_heads * push.out_head,
-                                 kHalfResult ? 16 : 32);
+                                 octetBytes(kResultType));
     const vec4 values = finishRow(push.sinks, merge.head % push.q_heads, row_max, sum) * o;
     const uint at = token * push.out_token * 2 + quad;
-    if (kHalfResult)
-        Uvec2Array(result).at[at] = packHalf4(values);
-    else
-        Vec4Array(result).at[at] = values;
+    storeQuad(result, at, values, kResultType);
     if (quad == 0 && !isNull(push.lse))
         storeLse(push.lse, merge.head, push.q_len, token, row_max, sum);
 }

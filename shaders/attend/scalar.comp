@@ -3,8 +3,8 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 //
-// in     as AttendPush; K and V [B, Hkv, Nk, D] in fp16, or in fp32 after widen.comp
-// out    result fp16 or fp32, lse fp32
+// in     as AttendPush; K and V [B, Hkv, Nk, D] in their type, or in fp32 after widen.comp
+// out    result, lse fp32
 //
 // grid   flat, one workgroup per item and per head that shares the items
 // spec   0 kThreads     workgroup size
@@ -12,9 +12,9 @@
 //        2 kSplit       lanes that share one query; 1 without LACUNA_SUBGROUP; divides D / 4
 //        3 kRows        queries of one lane
 //        4 kKeys        keys of one step
-//        5 kHalfQ       fp16 Q
-//        6 kHalfKeys    fp16 K and V
-//        7 kHalfResult  fp16 result
+//        5 kQueryType   LacunaDtype of Q
+//        6 kKeyType     of K and V
+//        7 kResultType  of the result
 //        8 kHasParts    some items are parts of a split row
 //        9 kHasBounds   queries keep only the keys in their windows
 //       10 kSoftCap     logits are capped
@@ -33,9 +33,9 @@ layout(constant_id = 1) const uint kHeadDim = 64;
 layout(constant_id = 2) const uint kSplit = 1;
 layout(constant_id = 3) const uint kRows = 2;
 layout(constant_id = 4) const uint kKeys = 8;
-layout(constant_id = 5) const bool kHalfQ = true;
-layout(constant_id = 6) const bool kHalfKeys = true;
-layout(constant_id = 7) const bool kHalfResult = true;
+layout(constant_id = 5) const uint kQueryType = kF16;
+layout(constant_id = 6) const uint kKeyType = kF16;
+layout(constant_id = 7) const uint kResultType = kF16;
 layout(constant_id = 8) const bool kHasParts = true;
 layout(constant_id = 9) const bool kHasBounds = true;
 layout(constant_id = 10) const bool kSoftCap = true;
@@ -53,7 +53,7 @@ uvec2 window[kRows];    // with kHasBounds
 // 1. Queries, scaled once.
 void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
 {
-    const uvec2 base = queriesOf(params, item, kHalfQ);
+    const uvec2 base = queriesOf(params, item, kQueryType);
     [[unroll]] for (uint r = 0; r < kRows; ++r)
     {
         const uint position = min(item.begin + r * kLanes + lane, item.end - 1);
@@ -64,7 +64,7 @@ void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
         {
             q[r * kQuads + i] =
                 params.scale_log2 *
-                loadQuad(base, token * params.q_token * 2 + i * kSplit + part, kHalfQ);
+                loadQuad(base, token * params.q_token * 2 + i * kSplit + part, kQueryType);
             o[r * kQuads + i] = vec4(0);
         }
         row_max[r] = kLowest;
@@ -76,7 +76,7 @@ void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
 // then get no weight.
 void scoreStep(uvec2 keys, AttendParams params, uint key, uint end, uint part)
 {
-    const uint stride_bytes = params.k_token * unitBytes(kHalfKeys);
+    const uint stride_bytes = params.k_token * octetBytes(kKeyType);
     uvec2 base[kKeys];
     [[unroll]] for (uint j = 0; j < kKeys; ++j)
         base[j] = advance(keys, min(key + j, end - 1), stride_bytes);
@@ -87,7 +87,7 @@ void scoreStep(uvec2 keys, AttendParams params, uint key, uint end, uint part)
     {
         vec4 k[kKeys];
         [[unroll]] for (uint j = 0; j < kKeys; ++j)
-            k[j] = loadQuad(base[j], i * kSplit + part, kHalfKeys);
+            k[j] = loadQuad(base[j], i * kSplit + part, kKeyType);
         [[unroll]] for (uint c = 0; c < 4; ++c)
             [[unroll]] for (uint r = 0; r < kRows; ++r)
                 [[unroll]] for (uint j = 0; j < kKeys; ++j)
@@ -149,7 +149,7 @@ void weighStep(uvec2 values, uint stride_bytes, uint key, uint end, uint part)
     {
         vec4 v[kKeys];
         [[unroll]] for (uint j = 0; j < kKeys; ++j)
-            v[j] = loadQuad(base[j], i * kSplit + part, kHalfKeys);
+            v[j] = loadQuad(base[j], i * kSplit + part, kKeyType);
         [[unroll]] for (uint c = 0; c < 4; ++c)
             [[unroll]] for (uint r = 0; r < kRows; ++r)
             {
@@ -166,7 +166,7 @@ void storeRows(AttendParams params, AttendItem item, uint lane, uint part)
 {
     const bool is_part = item.slot != kNone;
     const uvec2 base = is_part ? partialOf(item, kLanes * kRows, kHeadDim)
-                               : resultOf(params, item, kHalfResult);
+                               : resultOf(params, item, kResultType);
     [[unroll]] for (uint r = 0; r < kRows; ++r)
     {
         const uint row = r * kLanes + lane;
@@ -179,7 +179,7 @@ void storeRows(AttendParams params, AttendItem item, uint lane, uint part)
                 is_part ? 1 : finishRow(push.sinks, item.head % params.q_heads, row_max[r], row_sum[r]);
             [[unroll]] for (uint i = 0; i < kQuads; ++i)
                 storeQuad(base, at + i * kSplit + part, factor * o[r * kQuads + i],
-                          kHalfResult && !is_part);
+                          is_part ? kF32 : kResultType);
             if (part == 0 && is_part)
                 storePartialSum(base, row, kHeadDim, row_max[r], row_sum[r]);
             else if (part == 0 && !isNull(push.lse))
@@ -194,8 +194,8 @@ void main()
     const AttendItem item = takeItem(params, kHasParts);
     const uint lane = laneIndex() / kSplit;
     const uint part = laneIndex() % kSplit;
-    const uvec2 keys = keysOf(params, item, kHalfKeys);
-    const uvec2 values = valuesOf(params, item, kHalfKeys);
+    const uvec2 keys = keysOf(params, item, kKeyType);
+    const uvec2 values = valuesOf(params, item, kKeyType);
     if (item.begin == item.end)
         return;
 
@@ -213,7 +213,7 @@ void main()
                 scoreStep(keys, params, key, end, part);
                 if (kHasBounds)
                     maskStep(params, key);
-                weighStep(values, params.v_token * unitBytes(kHalfKeys), key, end, part);
+                weighStep(values, params.v_token * octetBytes(kKeyType), key, end, part);
                 key = kHasBounds ? min(key + kKeys, end) : key + kKeys;
             } while (key < span.y);
             ++i;

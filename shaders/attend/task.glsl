@@ -1,10 +1,9 @@
-// task.glsl - what every ATTEND kernel starts from: its work item, its inputs, rows of 4-channel
-// quads, and the places of its results.
+// task.glsl - what every ATTEND kernel starts from: its work item, its inputs, and the places of its
+// results.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
-// Quad i of a tensor is 4 channels: 8 bytes in fp16, 16 in fp32. Strides count 8 channels, hence
-// the factors of 2.
+// Strides count 8 channels, two quads.
 #ifndef LACUNA_ATTEND_TASK_GLSL
 #define LACUNA_ATTEND_TASK_GLSL
 
@@ -71,50 +70,32 @@ uvec2 windowFrom(AttendParams params, uvec2 window, uint key)
     return uvec2(key < params.sink_keys ? 0 : window.x, window.y);
 }
 
-uint unitBytes(bool is_half)
-{
-    return is_half ? 16 : 32;
-}
-
 // Where one head of one batch begins.
-uvec2 headOf(uvec2 tensor, uint batch, uint batch_stride, uint head, uint head_stride, bool is_half)
+uvec2 headOf(uvec2 tensor, uint batch, uint batch_stride, uint head, uint head_stride, uint dtype)
 {
-    return advance(tensor, batch * batch_stride + head * head_stride, unitBytes(is_half));
+    return advance(tensor, batch * batch_stride + head * head_stride, octetBytes(dtype));
 }
 
 // The same for Q, K, V and the output of an item.
-uvec2 queriesOf(AttendParams params, AttendItem item, bool is_half)
+uvec2 queriesOf(AttendParams params, AttendItem item, uint dtype)
 {
     return headOf(push.q, item.head / params.q_heads, params.q_batch, item.head % params.q_heads,
-                  params.q_head, is_half);
+                  params.q_head, dtype);
 }
-uvec2 keysOf(AttendParams params, AttendItem item, bool is_half)
+uvec2 keysOf(AttendParams params, AttendItem item, uint dtype)
 {
     return headOf(push.k, item.head / params.q_heads, params.k_batch,
-                  item.head % params.q_heads / params.kv_group, params.k_head, is_half);
+                  item.head % params.q_heads / params.kv_group, params.k_head, dtype);
 }
-uvec2 valuesOf(AttendParams params, AttendItem item, bool is_half)
+uvec2 valuesOf(AttendParams params, AttendItem item, uint dtype)
 {
     return headOf(push.v, item.head / params.q_heads, params.v_batch,
-                  item.head % params.q_heads / params.kv_group, params.v_head, is_half);
+                  item.head % params.q_heads / params.kv_group, params.v_head, dtype);
 }
-uvec2 resultOf(AttendParams params, AttendItem item, bool is_half)
+uvec2 resultOf(AttendParams params, AttendItem item, uint dtype)
 {
     return headOf(push.result, item.head / params.q_heads, params.out_batch,
-                  item.head % params.q_heads, params.out_head, is_half);
-}
-
-vec4 loadQuad(uvec2 base, uint index, bool is_half)
-{
-    return is_half ? unpackHalf4(Uvec2Array(base).at[index]) : Vec4Array(base).at[index];
-}
-
-void storeQuad(uvec2 base, uint index, vec4 quad, bool is_half)
-{
-    if (is_half)
-        Uvec2Array(base).at[index] = packHalf4(quad);
-    else
-        Vec4Array(base).at[index] = quad;
+                  item.head % params.q_heads, params.out_head, dtype);
 }
 
 // The caller's token at a position of the method's order.

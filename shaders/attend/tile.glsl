@@ -22,8 +22,8 @@ layout(constant_id = 7) const uint kSlices = 1;
 layout(constant_id = 8) const uint kTilesM = 1;
 layout(constant_id = 9) const uint kKeys = 64;
 layout(constant_id = 10) const uint kPad = 1;
-layout(constant_id = 11) const bool kHalfIn = true;
-layout(constant_id = 12) const bool kHalfResult = true;
+layout(constant_id = 11) const uint kInputType = kF16;
+layout(constant_id = 12) const uint kResultType = kF16;
 layout(constant_id = 13) const bool kHoldQ = true;
 layout(constant_id = 14) const bool kDirect = true;
 layout(constant_id = 15) const bool kHasParts = true;
@@ -63,19 +63,22 @@ uint threadIndex()
 {
     return gl_SubgroupID * kSubgroupSize + gl_SubgroupInvocationID;
 }
-// 8 channels as fp16.
-uvec4 loadOctet(uvec2 base, uint index, bool is_half)
+
+// 8 channels as fp16. What fp16 cannot hold becomes its largest number: infinity times a weight of
+// 0 would be NaN.
+uvec4 loadOctet(uvec2 base, uint index)
 {
-    if (is_half)
+    if (kInputType == kF16)
         return Uvec4Array(base).at[index];
-    const vec4 low = Vec4Array(base).at[index * 2];
-    const vec4 high = Vec4Array(base).at[index * 2 + 1];
-    return uvec4(packHalf4(low), packHalf4(high));
+    const vec4 low = loadQuad(base, index * 2, kInputType);
+    const vec4 high = loadQuad(base, index * 2 + 1, kInputType);
+    const vec4 limit = vec4(65504);
+    return uvec4(packHalf4(clamp(low, -limit, limit)), packHalf4(clamp(high, -limit, limit)));
 }
 
 void stageQueries(AttendParams params, AttendItem item)
 {
-    const uvec2 base = queriesOf(params, item, kHalfIn);
+    const uvec2 base = queriesOf(params, item, kInputType);
     for (uint i = threadIndex(); i < kRows * kWidth; i += kThreads)
     {
         const uint position = item.begin + i / kWidth;
@@ -84,7 +87,7 @@ void stageQueries(AttendParams params, AttendItem item)
         if (position < item.end && octet < kOctets)
         {
             const uint token = tokenAt(params, item, position);
-            channels = loadOctet(base, token * params.q_token + octet, kHalfIn);
+            channels = loadOctet(base, token * params.q_token + octet);
         }
         if (kHoldQ)
             kv_tile[i / kWidth * kStride + octet] = channels;
@@ -102,7 +105,7 @@ void stageKeys(uvec2 base, uint token_stride, uint count)
         const uint octet = i % kWidth;
         uvec4 channels = uvec4(0);
         if (row < count && octet < kOctets)
-            channels = loadOctet(base, row * token_stride + octet, kHalfIn);
+            channels = loadOctet(base, row * token_stride + octet);
         kv_tile[row * kStride + octet] = channels;
     }
 }

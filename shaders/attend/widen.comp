@@ -10,6 +10,7 @@
 // grid   (ceil(Nk * D / 8 / kThreads), Hkv, B), 8 channels per invocation
 // spec   0 kThreads   workgroup size
 //        1 kHeadDim   D
+//        2 kType      LacunaDtype of the source
 
 #extension GL_GOOGLE_include_directive : require
 #include "lib/memory.glsl"
@@ -17,6 +18,7 @@
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint kHeadDim = 64;
+layout(constant_id = 2) const uint kType = kF16;
 const uint kOctets = kHeadDim / 8;
 
 layout(push_constant, std430) uniform Push
@@ -34,9 +36,9 @@ void main()
     const uvec2 to = advance(push.wide, head, push.tokens * kOctets * 32);
     if (token < push.tokens)
     {
-        const uvec4 halves = Uvec4Array(from).at[token * push.token + octet];
+        const uint quad = (token * push.token + octet) * 2;
         const uint i = gl_GlobalInvocationID.x * 2;
-        Vec4Array(to).at[i] = unpackHalf4(halves.xy);
-        Vec4Array(to).at[i + 1] = unpackHalf4(halves.zw);
+        Vec4Array(to).at[i] = loadQuad(from, quad, kType);
+        Vec4Array(to).at[i + 1] = loadQuad(from, quad + 1, kType);
     }
 }

@@ -11,7 +11,7 @@
 // grid   (blocks, slices, 1), one workgroup per block
 // spec   0 kThreads   workgroup size, at least D / 8
 //        1 kHeadDim   D
-//        2 kIsF32     1: the source is fp32, 0: fp16
+//        2 kType      LacunaDtype of the source
 // shared 32 bytes per invocation
 // order  each invocation adds every kParts-th token, then the parts are added in turn: the same bits every time
 
@@ -22,7 +22,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint kThreads = 64;
 layout(constant_id = 1) const uint kHeadDim = 64;
-layout(constant_id = 2) const uint kIsF32 = 0;
+layout(constant_id = 2) const uint kType = kF16;
 
 const uint kChunks = kHeadDim / 8; // an invocation owns 8 channels
 const uint kParts = kThreads / kChunks;
@@ -34,17 +34,8 @@ shared vec4 partial[2 * kThreads];
 void addToken(uvec2 slice_base, uint token, uint chunk, inout vec4 low, inout vec4 high)
 {
     const uint unit = token * push.source_token + chunk;
-    if (kIsF32 != 0)
-    {
-        low += Vec4Array(slice_base).at[2 * unit];
-        high += Vec4Array(slice_base).at[2 * unit + 1];
-    }
-    else
-    {
-        const uvec4 words = Uvec4Array(slice_base).at[unit];
-        low += unpackHalf4(words.xy);
-        high += unpackHalf4(words.zw);
-    }
+    low += loadQuad(slice_base, 2 * unit, kType);
+    high += loadQuad(slice_base, 2 * unit + 1, kType);
 }
 
 void main()
@@ -60,7 +51,7 @@ void main()
         const uvec2 base = advance(push.source,
                                    slice / push.heads * push.source_batch +
                                        slice % push.heads * push.source_head,
-                                   kIsF32 != 0 ? 32 : 16);
+                                   octetBytes(kType));
 
         // 1. Add up every kParts-th token.
         vec4 low = vec4(0), high = vec4(0);

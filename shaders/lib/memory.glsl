@@ -51,7 +51,17 @@ uvec2 advance(uvec2 address, uint count, uint bytes)
     return uvec2(low, address.y + high + carry);
 }
 
-// 8 channels of fp16 are one uvec4, of fp32 two vec4.
+// Types of stored numbers, as LacunaDtype has them.
+const uint kF16 = 1;
+const uint kF32 = 2;
+const uint kBf16 = 3;
+
+// Of 8 channels: one uvec4 of fp16 or bf16, two vec4 of fp32.
+uint octetBytes(uint dtype)
+{
+    return dtype == kF32 ? 32 : 16;
+}
+
 vec4 unpackHalf4(uvec2 words)
 {
     return vec4(unpackHalf2x16(words.x), unpackHalf2x16(words.y));
@@ -60,6 +70,38 @@ vec4 unpackHalf4(uvec2 words)
 uvec2 packHalf4(vec4 values)
 {
     return uvec2(packHalf2x16(values.xy), packHalf2x16(values.zw));
+}
+
+// bf16 is the upper half of an fp32; to nearest, ties to even, NaN stays one.
+vec4 unpackBfloat4(uvec2 words)
+{
+    return uintBitsToFloat(uvec4(words.x << 16, words.x & 0xffff0000u, words.y << 16,
+                                 words.y & 0xffff0000u));
+}
+
+uvec2 packBfloat4(vec4 values)
+{
+    const uvec4 bits = floatBitsToUint(values);
+    const uvec4 rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    const uvec4 parts = mix(rounded, uvec4(0x7fc0u), isnan(values));
+    return uvec2(parts.x | parts.y << 16, parts.z | parts.w << 16);
+}
+
+// Quad i of a tensor is 4 channels.
+vec4 loadQuad(uvec2 base, uint index, uint dtype)
+{
+    if (dtype == kF32)
+        return Vec4Array(base).at[index];
+    const uvec2 words = Uvec2Array(base).at[index];
+    return dtype == kF16 ? unpackHalf4(words) : unpackBfloat4(words);
+}
+
+void storeQuad(uvec2 base, uint index, vec4 quad, uint dtype)
+{
+    if (dtype == kF32)
+        Vec4Array(base).at[index] = quad;
+    else
+        Uvec2Array(base).at[index] = dtype == kF16 ? packHalf4(quad) : packBfloat4(quad);
 }
 
 #endif

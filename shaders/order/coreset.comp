@@ -13,7 +13,7 @@
 // grid   (blocks, slices, 1), an invocation has one token of a bucket
 // spec   0 kThreads   workgroup size, at least the tokens of a bucket
 //        1 kHeadDim   D
-//        2 kIsF32     1: the source is fp32, 0: fp16
+//        2 kType      LacunaDtype of the source
 //        3 kGroup     query heads for each head of the source
 // shared 4 bytes per invocation
 // order  by similarity, then by place in the bucket: the same every time
@@ -25,7 +25,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint kThreads = 64;
 layout(constant_id = 1) const uint kHeadDim = 64;
-layout(constant_id = 2) const uint kIsF32 = 0;
+layout(constant_id = 2) const uint kType = kF16;
 layout(constant_id = 3) const uint kGroup = 1;
 
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer CoresetBlocks
@@ -40,17 +40,8 @@ shared float similarity[kThreads];
 void loadChunk(uvec2 base, uint token, uint chunk, out vec4 low, out vec4 high)
 {
     const uint unit = token * push.source_token + chunk;
-    if (kIsF32 != 0)
-    {
-        low = Vec4Array(base).at[2 * unit];
-        high = Vec4Array(base).at[2 * unit + 1];
-    }
-    else
-    {
-        const uvec4 words = Uvec4Array(base).at[unit];
-        low = unpackHalf4(words.xy);
-        high = unpackHalf4(words.zw);
-    }
+    low = loadQuad(base, 2 * unit, kType);
+    high = loadQuad(base, 2 * unit + 1, kType);
 }
 
 // Cosine of a token and the centre of its bucket, times the length of the centre. What is no number
@@ -91,7 +82,7 @@ void main()
             const uvec2 base = advance(push.source,
                                        slice / push.heads * push.source_batch +
                                            head / kGroup * push.source_head,
-                                       kIsF32 != 0 ? 32 : 16);
+                                       octetBytes(kType));
 
             // 1. Similarities; lanes beyond the bucket repeat its last token.
             const uint last = block.end - 1;

@@ -259,32 +259,17 @@ Buffer uploadFloats(Device& device, const char* name, std::span<const float> val
         throw Error(LACUNA_ERROR_INVALID_ARGUMENT,
                     std::string("attend: ") + name + " has " + std::to_string(values.size()) +
                         " elements, expected " + std::to_string(expected));
-    if (dtype != LACUNA_DTYPE_F16)
-    {
-        Buffer buffer = device.createBuffer(values.size_bytes());
-        device.upload(buffer, std::as_bytes(values));
-        return buffer;
-    }
-    std::vector<uint16_t> halves(values.size());
-    std::transform(values.begin(), values.end(), halves.begin(), toHalf);
-    Buffer buffer = device.createBuffer(halves.size() * 2);
-    device.upload(buffer, std::as_bytes(std::span(halves)));
+    const std::vector<std::byte> bytes = packFloats(values, dtype);
+    Buffer buffer = device.createBuffer(bytes.size());
+    device.upload(buffer, bytes);
     return buffer;
 }
 
-std::vector<float> downloadFloats(Device& device, const Buffer& buffer, uint64_t count,
-                                  LacunaDtype dtype)
+std::vector<float> downloadFloats(Device& device, const Buffer& buffer, LacunaDtype dtype)
 {
-    std::vector<float> values(count);
-    if (dtype != LACUNA_DTYPE_F16)
-    {
-        device.download(buffer, std::as_writable_bytes(std::span(values)));
-        return values;
-    }
-    std::vector<uint16_t> halves(count);
-    device.download(buffer, std::as_writable_bytes(std::span(halves)));
-    std::transform(halves.begin(), halves.end(), values.begin(), fromHalf);
-    return values;
+    std::vector<std::byte> bytes(buffer.size());
+    device.download(buffer, bytes);
+    return unpackFloats(bytes, dtype);
 }
 
 bool isDense(const LacunaStrides& s)
@@ -312,7 +297,7 @@ Result attend(Device& device, const LacunaPlanDesc& desc, std::span<const float>
     const Buffer k_buffer = uploadFloats(device, "k", k, keys * desc.head_dim, desc.dtype);
     const Buffer v_buffer = uploadFloats(device, "v", v, keys * desc.head_dim, desc.dtype);
     const Buffer out =
-        device.createBuffer(rows * desc.head_dim * (out_dtype == LACUNA_DTYPE_F16 ? 2 : 4));
+        device.createBuffer(rows * desc.head_dim * (out_dtype == LACUNA_DTYPE_F32 ? 4 : 2));
     const Buffer lse = device.createBuffer(rows * 4);
 
     const std::vector<Timing> timings = device.run(
@@ -325,8 +310,8 @@ Result attend(Device& device, const LacunaPlanDesc& desc, std::span<const float>
         });
 
     Result result;
-    result.out = downloadFloats(device, out, rows * desc.head_dim, out_dtype);
-    result.lse = downloadFloats(device, lse, rows, LACUNA_DTYPE_F32);
+    result.out = downloadFloats(device, out, out_dtype);
+    result.lse = downloadFloats(device, lse, LACUNA_DTYPE_F32);
     result.ms = timings.empty() ? 0 : timings.front().ms;
     result.density = attention.kept().density();
     result.explain = attention.explain();

@@ -111,7 +111,7 @@ Operand widen(PlanBuilder& b, const Operand& operand, const char* name)
     const uint64_t invocations = uint64_t(operand.tokens) * p.head_dim / 8;
     b.pass(Shader::attend_widen, name)
         .attend()
-        .spec({kThreads, p.head_dim})
+        .spec({kThreads, p.head_dim, uint32_t(p.dtype)})
         .push(push)
         .read(offsetof(WidenPush, source), operand.slot)
         .write(offsetof(WidenPush, wide), wide.slot)

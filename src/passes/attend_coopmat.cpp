@@ -275,13 +275,15 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
                  t.tiles,
                  t.keys,
                  t.pad,
-                 p.dtype == LACUNA_DTYPE_F16,
-                 p.out_dtype == LACUNA_DTYPE_F16,
+                 uint32_t(p.dtype),
+                 uint32_t(p.out_dtype),
                  t.holds_q,
                  t.is_direct};
     tile.text = std::to_string(t.rows()) + " queries x " + std::to_string(t.keys) +
                 " keys, matrices " + text(t.shape) + ", " + std::to_string(t.strips) + " x " +
                 std::to_string(t.slices) + " subgroups of " + std::to_string(t.subgroup_size) +
+                (p.dtype == LACUNA_DTYPE_F16 ? ""
+                                             : ", q, k and v rounded to fp16 (at most 65504)") +
                 (t.holds_q ? ", Q in registers" : "") +
                 (t.is_direct ? ", K and V not staged" : "");
     return true;

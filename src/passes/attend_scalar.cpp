@@ -126,10 +126,9 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
     if (!sentence.empty())
         return false;
 
-    const bool is_half = p.dtype == LACUNA_DTYPE_F16;
     const uint64_t widened_bytes =
         2 * uint64_t(p.batch) * p.kv_heads * p.k_len * p.head_dim * sizeof(float);
-    tile.widen_keys = is_half && shape.widen && widened_bytes <= kMaxWidenedBytes;
+    tile.widen_keys = p.dtype != LACUNA_DTYPE_F32 && shape.widen && widened_bytes <= kMaxWidenedBytes;
     tile.rows = shape.threads / shape.split * shape.rows;
     tile.keys = shape.keys;
     tile.threads = shape.threads;
@@ -140,12 +139,13 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
                  shape.split,
                  shape.rows,
                  shape.keys,
-                 is_half,
-                 is_half && !tile.widen_keys,
-                 p.out_dtype == LACUNA_DTYPE_F16};
+                 uint32_t(p.dtype),
+                 uint32_t(tile.widen_keys ? LACUNA_DTYPE_F32 : p.dtype),
+                 uint32_t(p.out_dtype)};
     tile.text = std::to_string(tile.rows) + " queries x " + std::to_string(tile.keys) + " keys, " +
                 std::to_string(shape.rows) + " queries per lane, a query over " +
                 std::to_string(shape.split) + (shape.split == 1 ? " lane" : " lanes") +
+                (p.dtype == LACUNA_DTYPE_BF16 ? ", bf16 computed in fp32" : "") +
                 (tile.widen_keys ? ", keys and values widened to fp32" : "");
     return true;
 }

@@ -85,7 +85,7 @@ Slot coresetOrder(PlanBuilder& b, const Operand& compared, const Coreset& corese
         .read(offsetof(CoresetPush, routes), b.constants(coreset.has_coreset))
         .read(offsetof(CoresetPush, others), b.constants(tableOf(coreset.others)))
         .write(offsetof(CoresetPush, order), order)
-        .spec({kThreads, p.head_dim, compared.dtype == LACUNA_DTYPE_F32,
+        .spec({kThreads, p.head_dim, uint32_t(compared.dtype),
                p.q_heads / compared.heads})
         .push(push)
         .groups(coreset.buckets.blocks(), std::min(push.slices, b.caps().max_groups[1]));

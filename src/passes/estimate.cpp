@@ -40,7 +40,7 @@ Slot poolBlocks(PlanBuilder& b, const Operand& operand, const TokenOrder& order,
         .read(offsetof(PoolPush, order), perm)
         .read(offsetof(PoolPush, borders), b.constants(order.borders))
         .write(offsetof(PoolPush, mean), mean)
-        .spec({kThreads, dim, operand.dtype == LACUNA_DTYPE_F32})
+        .spec({kThreads, dim, uint32_t(operand.dtype)})
         .push(push)
         .groups(push.blocks, std::min(push.slices, b.caps().max_groups[1]));
     return mean;

@@ -293,7 +293,7 @@ void mergeWork(PlanBuilder& b, const Work& work, const AttendTile& tile, Slot or
     const uint32_t chunks = ceilDivide(tile.rows * p.head_dim / 4, kThreads);
     b.pass(Shader::attend_merge, "merge split rows")
         .attend()
-        .spec({kThreads, p.head_dim, p.out_dtype == LACUNA_DTYPE_F16, chunks})
+        .spec({kThreads, p.head_dim, uint32_t(p.out_dtype), chunks})
         .push(push)
         .read(offsetof(MergePush, merges), work.merges)
         .read(offsetof(MergePush, order), order)

@@ -70,7 +70,7 @@ void writeValue(Json& json, const OptionDesc& option, const Options& options, ui
 
 const char* dtypeName(LacunaDtype dtype)
 {
-    return dtype == LACUNA_DTYPE_F16 ? "f16" : "f32";
+    return dtype == LACUNA_DTYPE_F16 ? "f16" : dtype == LACUNA_DTYPE_F32 ? "f32" : "bf16";
 }
 
 void writeShape(Json& json, const Problem& p)

@@ -34,9 +34,11 @@ struct Checker
     }
 };
 
+constexpr const char* kDtypes = "LACUNA_DTYPE_F16, LACUNA_DTYPE_F32 or LACUNA_DTYPE_BF16";
+
 bool isDtype(LacunaDtype dtype)
 {
-    return dtype == LACUNA_DTYPE_F16 || dtype == LACUNA_DTYPE_F32;
+    return dtype == LACUNA_DTYPE_F16 || dtype == LACUNA_DTYPE_F32 || dtype == LACUNA_DTYPE_BF16;
 }
 
 void checkShape(Checker& check, const LacunaPlanDesc& d, Problem& p)
@@ -57,9 +59,9 @@ void checkShape(Checker& check, const LacunaPlanDesc& d, Problem& p)
     check.require(d.head_dim % 8 == 0 && d.head_dim >= 8 && d.head_dim <= 256,
                   "head_dim is " + std::to_string(d.head_dim) + ", expected a multiple of 8 in 8..256");
     check.require(isDtype(d.dtype),
-                  "dtype is " + std::to_string(int(d.dtype)) + ", expected LACUNA_DTYPE_F16 or LACUNA_DTYPE_F32");
-    check.require(d.out_dtype == 0 || isDtype(d.out_dtype), "out_dtype is " + std::to_string(int(d.out_dtype)) +
-                                                                ", expected 0, LACUNA_DTYPE_F16 or LACUNA_DTYPE_F32");
+                  "dtype is " + std::to_string(int(d.dtype)) + ", expected " + kDtypes);
+    check.require(d.out_dtype == 0 || isDtype(d.out_dtype),
+                  "out_dtype is " + std::to_string(int(d.out_dtype)) + ", expected 0, " + kDtypes);
     p.dtype = d.dtype;
     p.out_dtype = d.out_dtype ? d.out_dtype : d.dtype;
     check.require(std::isfinite(d.scale) && d.scale >= 0,

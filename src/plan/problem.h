@@ -42,7 +42,7 @@ struct Problem
 
 inline uint32_t dtypeBytes(LacunaDtype dtype)
 {
-    return dtype == LACUNA_DTYPE_F16 ? 2 : 4;
+    return dtype == LACUNA_DTYPE_F32 ? 4 : 2;
 }
 
 } // namespace lacuna
