@@ -66,14 +66,14 @@ uint threadIndex()
 
 // 8 channels as fp16. What fp16 cannot hold becomes its largest number: infinity times a weight of
 // 0 would be NaN.
-uvec4 loadOctet(uvec2 base, uint index)
+uvec4 loadHalves(uvec2 base, uint index)
 {
     if (kInputType == kF16)
         return Uvec4Array(base).at[index];
-    const vec4 low = loadQuad(base, index * 2, kInputType);
-    const vec4 high = loadQuad(base, index * 2 + 1, kInputType);
+    const Octet octet = loadOctet(base, index, kInputType);
     const vec4 limit = vec4(65504);
-    return uvec4(packHalf4(clamp(low, -limit, limit)), packHalf4(clamp(high, -limit, limit)));
+    return uvec4(packHalf4(clamp(octet.low, -limit, limit)),
+                 packHalf4(clamp(octet.high, -limit, limit)));
 }
 
 void stageQueries(AttendParams params, AttendItem item)
@@ -87,7 +87,7 @@ void stageQueries(AttendParams params, AttendItem item)
         if (position < item.end && octet < kOctets)
         {
             const uint token = tokenAt(params, item, position);
-            channels = loadOctet(base, token * params.q_token + octet);
+            channels = loadHalves(base, token * params.q_token + octet);
         }
         if (kHoldQ)
             kv_tile[i / kWidth * kStride + octet] = channels;
@@ -105,7 +105,7 @@ void stageKeys(uvec2 base, uint token_stride, uint count)
         const uint octet = i % kWidth;
         uvec4 channels = uvec4(0);
         if (row < count && octet < kOctets)
-            channels = loadOctet(base, row * token_stride + octet);
+            channels = loadHalves(base, row * token_stride + octet);
         kv_tile[row * kStride + octet] = channels;
     }
 }

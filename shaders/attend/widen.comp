@@ -36,9 +36,9 @@ void main()
     const uvec2 to = advance(push.wide, head, push.tokens * kOctets * 32);
     if (token < push.tokens)
     {
-        const uint quad = (token * push.token + octet) * 2;
+        const Octet channels = loadOctet(from, token * push.token + octet, kType);
         const uint i = gl_GlobalInvocationID.x * 2;
-        Vec4Array(to).at[i] = loadQuad(from, quad, kType);
-        Vec4Array(to).at[i + 1] = loadQuad(from, quad + 1, kType);
+        Vec4Array(to).at[i] = channels.low;
+        Vec4Array(to).at[i + 1] = channels.high;
     }
 }

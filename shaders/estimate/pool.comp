@@ -33,9 +33,9 @@ shared vec4 partial[2 * kThreads];
 
 void addToken(uvec2 slice_base, uint token, uint chunk, inout vec4 low, inout vec4 high)
 {
-    const uint unit = token * push.source_token + chunk;
-    low += loadQuad(slice_base, 2 * unit, kType);
-    high += loadQuad(slice_base, 2 * unit + 1, kType);
+    const Octet channels = loadOctet(slice_base, token * push.source_token + chunk, kType);
+    low += channels.low;
+    high += channels.high;
 }
 
 void main()

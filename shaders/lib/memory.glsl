@@ -96,6 +96,21 @@ vec4 loadQuad(uvec2 base, uint index, uint dtype)
     return dtype == kF16 ? unpackHalf4(words) : unpackBfloat4(words);
 }
 
+// Two neighbouring quads, of 16-bit numbers by one load of 16 bytes.
+struct Octet
+{
+    vec4 low, high;
+};
+
+Octet loadOctet(uvec2 base, uint index, uint dtype)
+{
+    if (dtype == kF32)
+        return Octet(Vec4Array(base).at[2 * index], Vec4Array(base).at[2 * index + 1]);
+    const uvec4 words = Uvec4Array(base).at[index];
+    return dtype == kF16 ? Octet(unpackHalf4(words.xy), unpackHalf4(words.zw))
+                         : Octet(unpackBfloat4(words.xy), unpackBfloat4(words.zw));
+}
+
 void storeQuad(uvec2 base, uint index, vec4 quad, uint dtype)
 {
     if (dtype == kF32)

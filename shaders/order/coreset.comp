@@ -37,13 +37,6 @@ layout(push_constant, std430) uniform Push { CoresetPush push; };
 
 shared float similarity[kThreads];
 
-void loadChunk(uvec2 base, uint token, uint chunk, out vec4 low, out vec4 high)
-{
-    const uint unit = token * push.source_token + chunk;
-    low = loadQuad(base, 2 * unit, kType);
-    high = loadQuad(base, 2 * unit + 1, kType);
-}
-
 // Cosine of a token and the centre of its bucket, times the length of the centre. What is no number
 // counts as 0, so that the order stays one.
 float similarityOf(uvec2 base, uint token, uint centre)
@@ -52,11 +45,10 @@ float similarityOf(uvec2 base, uint token, uint centre)
     uint chunk = 0;
     do
     {
-        vec4 low, high, centre_low, centre_high;
-        loadChunk(base, token, chunk, low, high);
-        loadChunk(base, centre, chunk, centre_low, centre_high);
-        product += dot(low, centre_low) + dot(high, centre_high);
-        square += dot(low, low) + dot(high, high);
+        const Octet mine = loadOctet(base, token * push.source_token + chunk, kType);
+        const Octet centres = loadOctet(base, centre * push.source_token + chunk, kType);
+        product += dot(mine.low, centres.low) + dot(mine.high, centres.high);
+        square += dot(mine.low, mine.low) + dot(mine.high, mine.high);
         ++chunk;
     } while (chunk < kHeadDim / 8);
     const float result = product / sqrt(square);
