@@ -20,7 +20,8 @@ std::string choiceText(const OptionDesc& option, uint32_t choice)
 std::vector<std::string> choicesOf(const OptionDesc& option)
 {
     std::vector<std::string> values;
-    for (uint32_t choice = 0; choice <= uint32_t(option.max); ++choice)
+    const uint32_t last = option.type == OptionType::List ? 0 : uint32_t(option.max);
+    for (uint32_t choice = 0; choice <= last; ++choice)
         values.push_back(choiceText(option, choice));
     if (option.type == OptionType::PerHeadMap)
         values.insert(values.end(), {"1", "10/01", "0110000/1000001/0001100"});
@@ -69,6 +70,7 @@ std::string oddValue(const OptionDesc& option, uint32_t q_heads)
     case OptionType::Size3:
         return std::strcmp(option.name, "tile") == 0 ? "2x3x4" : "2x1x3";
     case OptionType::Choice:
+    case OptionType::List:
         return {};
     case OptionType::PerHead:
     case OptionType::PerHeadMap:
@@ -145,6 +147,8 @@ std::string randomValue(const OptionDesc& option, uint32_t q_heads, Rng& rng)
         return size();
     case OptionType::Choice:
         return choice();
+    case OptionType::List: // numbers would have to suit the shape
+        return choiceText(option, 0);
     case OptionType::PerHead:
         return listOf(q_heads, choice);
     case OptionType::PerHeadSize3:

@@ -20,6 +20,7 @@ namespace
 using Json = nlohmann::json;
 
 constexpr size_t kMaxHeads = 65535; // of a plan
+constexpr size_t kMaxListed = 1 << 20;
 
 std::vector<std::string> split(std::string_view text, char separator)
 {
@@ -60,6 +61,14 @@ bool isMap(const std::string& text)
                        });
 }
 
+// "300,200*2"
+bool isList(const std::string& text, const Json& option)
+{
+    const std::optional<std::vector<std::string>> entries = entriesPerHead(text, kMaxListed);
+    return entries && std::all_of(entries->begin(), entries->end(), [&](const std::string& entry)
+                                  { return isNumber(entry, option, true); });
+}
+
 // One value of the type `kind`, that of an option or of each of its entries.
 bool isValue(const std::string& kind, const std::string& text, const Json& option)
 {
@@ -69,7 +78,7 @@ bool isValue(const std::string& kind, const std::string& text, const Json& optio
         return isNumber(text, option, kind == "int");
     const std::vector<std::string> known = split(option["choices"].get<std::string>(), '|');
     return std::find(known.begin(), known.end(), text) != known.end() ||
-           (kind == "map" && isMap(text));
+           (kind == "map" && isMap(text)) || (kind == "list" && isList(text, option));
 }
 
 std::string expectation(const std::string& kind, const Json& option)
@@ -77,6 +86,10 @@ std::string expectation(const std::string& kind, const Json& option)
     if (kind == "map")
         return option["choices"].get<std::string>() +
                " or rows of 0 and 1 of one length, as in 110/011,";
+    if (kind == "list")
+        return fmt::format("{} or whole numbers in {}..{}, as in 300,200*2",
+                           option["choices"].get<std::string>(), option["min"].get<double>(),
+                           option["max"].get<double>());
     if (kind == "choice")
         return "one of " + option["choices"].get<std::string>();
     const std::string range =

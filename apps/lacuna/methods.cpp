@@ -34,9 +34,11 @@ namespace
 
 std::string range(const Json& option)
 {
-    if (option.contains("choices"))
-        return option["choices"].get<std::string>();
-    return fmt::format("{} .. {}", option["min"].get<double>(), option["max"].get<double>());
+    const std::string choices = option.value("choices", "");
+    if (!option.contains("min"))
+        return choices;
+    return fmt::format("{}{} .. {}", choices.empty() ? "" : choices + ", ",
+                       option["min"].get<double>(), option["max"].get<double>());
 }
 
 void print(const Json& method)

@@ -84,6 +84,20 @@ uint64_t KeySpans::keptPairs(const std::vector<uint32_t>& row_borders,
     return sum;
 }
 
+std::vector<KeySpan> unionOf(std::vector<KeySpan> windows)
+{
+    std::erase_if(windows, [](const KeySpan& window) { return window.begin >= window.end; });
+    std::sort(windows.begin(), windows.end(),
+              [](const KeySpan& a, const KeySpan& b) { return a.begin < b.begin; });
+    std::vector<KeySpan> result;
+    for (const KeySpan& window : windows)
+        if (!result.empty() && window.begin <= result.back().end)
+            result.back().end = std::max(result.back().end, window.end);
+        else
+            result.push_back(window);
+    return result;
+}
+
 KeySpans blockSpans(const VideoOrder& queries, const VideoOrder& keys,
                     const std::function<bool(uint32_t i, uint32_t j)>& keeps)
 {

@@ -53,6 +53,9 @@ struct KeySpans
                        const KeyBounds& bounds = {}) const;
 };
 
+// What any of the windows begin .. end - 1 keeps of the keys, ascending and disjoint.
+std::vector<KeySpan> unionOf(std::vector<KeySpan> windows);
+
 // The list of a pattern of blocks, for all heads: does query block i keep key block j, both counted
 // without text? Text queries keep every key, text keys are kept by every query.
 KeySpans blockSpans(const VideoOrder& queries, const VideoOrder& keys,

@@ -23,6 +23,8 @@ const char* typeName(OptionType type)
         return "size3";
     case OptionType::Choice:
         return "choice";
+    case OptionType::List:
+        return "list";
     case OptionType::PerHead:
         return "per head";
     case OptionType::PerHeadSize3:
@@ -39,9 +41,24 @@ void writeOption(Json& json, const OptionDesc& option)
     json.member("default", option.fallback);
     if (option.choices)
         json.member("choices", option.choices);
-    else
+    if (!option.choices || option.type == OptionType::List)
         json.member("min", option.min).member("max", option.max);
     json.member("meaning", option.meaning).close('}');
+}
+
+// "300,200*2"
+std::string listText(const std::vector<uint32_t>& list)
+{
+    std::string text;
+    for (size_t i = 0, end = 0; i < list.size(); i = end)
+    {
+        while (end < list.size() && list[end] == list[i])
+            ++end;
+        text += (i == 0 ? "" : ",") + std::to_string(list[i]);
+        if (end - i > 1)
+            text += "*" + std::to_string(end - i);
+    }
+    return text;
 }
 
 // A value as its option would be typed.
@@ -54,6 +71,10 @@ void writeValue(Json& json, const OptionDesc& option, const Options& options, ui
         json.value(std::to_string(s.t) + "x" + std::to_string(s.h) + "x" + std::to_string(s.w));
     }
     else if (option.type == OptionType::Choice)
+        json.value(choiceName(option, uint32_t(options.integer(i))));
+    else if (option.type == OptionType::List && !options.list(i).empty())
+        json.value(listText(options.list(i)));
+    else if (option.type == OptionType::List)
         json.value(choiceName(option, uint32_t(options.integer(i))));
     else if (isPerHead(option.type))
     {

@@ -18,7 +18,7 @@ namespace
 std::string numberText(double value)
 {
     char text[32];
-    std::snprintf(text, sizeof text, "%g", value);
+    std::snprintf(text, sizeof text, "%.10g", value);
     return text;
 }
 
@@ -35,6 +35,8 @@ std::string expectation(const OptionDesc& desc)
         return "FRAMESxROWSxCOLUMNS, each in " + range;
     case OptionType::Choice:
         return std::string("one of ") + desc.choices;
+    case OptionType::List:
+        return std::string(desc.choices) + " or whole numbers in " + range + ", as in 300,200*2";
     case OptionType::PerHead:
         return std::string("one of ") + desc.choices +
                " for all heads, or one for each, as in a,b*3";
@@ -121,6 +123,7 @@ bool readChoice(std::string_view text, const char* choices, double& value)
 }
 
 constexpr uint32_t kMaxHeads = 65535;
+constexpr uint32_t kMaxListed = 1 << 20;
 
 // The index of `entry` in `value`, which gets it when it is new; -1: it cannot be read.
 int64_t readEntry(std::string_view text, const OptionDesc& desc, OptionValue& value)
@@ -144,39 +147,73 @@ int64_t readEntry(std::string_view text, const OptionDesc& desc, OptionValue& va
     return int64_t(value.entries.size()) - 1;
 }
 
-// "a,b*3"
-bool readPerHead(std::string_view text, const OptionDesc& desc, OptionValue& value)
+// A whole number, all of it.
+bool readWhole(std::string_view text, uint32_t& number)
 {
-    value.heads.clear();
-    value.entries.clear();
+    const char* const last = text.data() + text.size();
+    const auto [read, error] = std::from_chars(text.data(), last, number);
+    return error == std::errc() && read == last;
+}
+
+// "a,b*3": calls add(entry, count), false when it cannot be read.
+template <typename Add>
+bool readEntries(std::string_view text, const Add& add)
+{
     for (bool is_last = false; !is_last;)
     {
         const size_t end = std::min(text.find(','), text.size());
-        std::string_view entry = text.substr(0, end);
+        const std::string_view entry = text.substr(0, end);
         is_last = end == text.size();
         text.remove_prefix(is_last ? end : end + 1);
 
         uint32_t count = 1;
-        if (const size_t star = entry.find('*'); star != entry.npos)
-        {
-            const char* const last = entry.data() + entry.size();
-            const auto [read, error] = std::from_chars(entry.data() + star + 1, last, count);
-            if (error != std::errc() || read != last || count == 0)
-                return false;
-            entry = entry.substr(0, star);
-        }
-        const int64_t index = readEntry(entry, desc, value);
-        if (index < 0 || count > kMaxHeads - value.heads.size())
+        const size_t star = entry.find('*');
+        if (star != entry.npos && (!readWhole(entry.substr(star + 1), count) || count == 0))
             return false;
-        value.heads.insert(value.heads.end(), count, uint32_t(index));
+        if (!add(entry.substr(0, star), count))
+            return false;
     }
     return true;
+}
+
+bool readPerHead(std::string_view text, const OptionDesc& desc, OptionValue& value)
+{
+    value.heads.clear();
+    value.entries.clear();
+    return readEntries(text,
+                       [&](std::string_view entry, uint32_t count)
+                       {
+                           const int64_t index = readEntry(entry, desc, value);
+                           if (index < 0 || count > kMaxHeads - value.heads.size())
+                               return false;
+                           value.heads.insert(value.heads.end(), count, uint32_t(index));
+                           return true;
+                       });
+}
+
+bool readList(std::string_view text, const OptionDesc& desc, OptionValue& value)
+{
+    value.list.clear();
+    if (readChoice(text, desc.choices, value.v[0]))
+        return true;
+    return readEntries(text,
+                       [&](std::string_view entry, uint32_t count)
+                       {
+                           uint32_t number = 0;
+                           if (!readWhole(entry, number) || number < desc.min ||
+                               number > desc.max || count > kMaxListed - value.list.size())
+                               return false;
+                           value.list.insert(value.list.end(), count, number);
+                           return true;
+                       });
 }
 
 bool readValue(const char* text, const OptionDesc& desc, OptionValue& result)
 {
     if (isPerHead(desc.type))
         return readPerHead(text, desc, result);
+    if (desc.type == OptionType::List)
+        return readList(text, desc, result);
     if (desc.type == OptionType::Choice)
         return readChoice(text, desc.choices, result.v[0]);
     return readNumbers(text, desc, desc.type == OptionType::Size3 ? 3 : 1, result.v);

@@ -22,6 +22,7 @@ enum class OptionType
     Float,  // "0.25"
     Size3,  // "4x4x4": frames x rows x columns, each within min .. max
     Choice, // one of `choices`, as its index
+    List,   // "300,200*2": whole numbers, or one of `choices` for an empty list
     // For each query head, "a,b*3"; a single one is for all heads.
     PerHead,      // a choice
     PerHeadSize3, // a size
@@ -49,7 +50,7 @@ struct OptionDesc
     double min;
     double max;
     const char* meaning;             // one clause, no full stop
-    const char* choices = nullptr;   // Choice, PerHead and PerHeadMap only: "a|b|c"
+    const char* choices = nullptr;   // Choice, List, PerHead and PerHeadMap only: "a|b|c"
 };
 
 struct OptionValue
@@ -57,6 +58,7 @@ struct OptionValue
     double v[3] = {};
     // For each query head only: indices of choices, or of entries.
     std::vector<uint32_t> heads;
+    std::vector<uint32_t> list; // List only
     struct Entry
     {
         std::string text;
@@ -78,6 +80,7 @@ public:
         return {uint32_t(values_[i][0]), uint32_t(values_[i][1]), uint32_t(values_[i][2])};
     }
     bool given(uint32_t i) const { return given_[i]; }
+    const std::vector<uint32_t>& list(uint32_t i) const { return values_[i].list; }
     // Of an option for each query head: its indices, one or as many as there are query heads, and
     // that of a head; of a choice, or of an entry.
     const std::vector<uint32_t>& heads(uint32_t i) const { return values_[i].heads; }
