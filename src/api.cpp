@@ -306,8 +306,12 @@ LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list)
     list->k_order_offset = is_k_order_made ? plan->plan.slots[built.device_k_order.id].offset : 0;
     if (is_k_order_made)
         list->k_order = nullptr;
-    list->windows = built.list.bounds ? &built.list.bounds->windows[0].begin : nullptr;
-    list->sinks = built.list.bounds ? built.list.bounds->sinks : 0;
+    const lacuna::KeyBounds none, &bounds = built.list.bounds ? *built.list.bounds : none;
+    list->windows = bounds.windows.empty() ? nullptr : &bounds.windows[0].begin;
+    list->sinks = bounds.sinks;
+    list->boxes = bounds.boxes.empty() ? nullptr : &bounds.boxes[0].low;
+    list->places = bounds.places.empty() ? nullptr : bounds.places.data();
+    list->box_guard = bounds.guard;
     return LACUNA_SUCCESS;
 }
 

@@ -186,6 +186,13 @@ TEST_CASE(
     CHECK(keysOf(causal, 10) == std::vector<size_t>{7, 8, 9, 10}); // a group of one
     const VideoGrid grid = {{5, 7, 9}};
     CHECK(maskOf("neighborhood", {{"window", "5x7x9"}}, grid).density() == 1);
+    // Cut windows are distances; of the frames alone, that is streaming without sinks.
+    const Mask cut = maskOf("neighborhood", {{"window", "4x1x1"}, {"border", "cut"}}, line);
+    CHECK(keysOf(cut, 0) == std::vector<size_t>{0, 1});
+    CHECK(keysOf(cut, 5) == std::vector<size_t>{3, 4, 5, 6});
+    CHECK(keysOf(cut, 10) == std::vector<size_t>{8, 9, 10});
+    CHECK(maskOf("neighborhood", {{"window", "3x15x19"}, {"border", "cut"}}, grid).kept ==
+          maskOf("streaming", {{"sinks", "0"}, {"radius", "1"}}, grid).kept);
     // Causal in time with all rows and columns is streaming back without sinks.
     CHECK(maskOf("neighborhood", {{"window", "3x7x9"}, {"causal", "t"}}, grid).kept ==
           maskOf("streaming", {{"sinks", "0"}, {"radius", "2"}, {"direction", "back"}}, grid).kept);

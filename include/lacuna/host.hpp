@@ -215,7 +215,7 @@ public:
     void recordTimed(Commands& commands, LacunaAttentionBuffers buffers) const;
 
     // The kept keys after record or recordSelect, downloaded: spans per (b * Hq + h, row), in the method's order. A row
-    // is one query where the method lets the queries of its rows differ (LacunaList::windows).
+    // is one query where the method lets the queries of its rows differ (LacunaList::windows, boxes).
     struct Span
     {
         uint32_t begin;

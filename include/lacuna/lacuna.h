@@ -187,6 +187,14 @@ typedef struct LacunaStrides
     uint64_t token;
 } LacunaStrides;
 
+/* A shader of the library with your own functions inside, made by lacunaCompileMods (jit.h). */
+typedef struct LacunaKernelCode
+{
+    const char* shader;    /* that it stands for: "attend_scalar" */
+    const uint32_t* words; /* SPIR-V */
+    size_t word_count;
+} LacunaKernelCode;
+
 typedef struct LacunaPlanDesc
 {
     const char* method;          /* a name from lacunaDescribeMethods */
@@ -215,6 +223,10 @@ typedef struct LacunaPlanDesc
     LacunaTier tier;            /* anything but AUTO forces it, or fails with the reason */
     const LacunaOption* tuning; /* of the kernel, for tests and tuning: "rows", "keys", "shape" ("16x8x16"), ... */
     uint32_t tuning_count;
+
+    const LacunaKernelCode* kernels; /* copied; or NULL. Set by lacunaApplyMods: then a query keeps a key when both the
+                                        method and your mask keep it. References and LacunaList know the method only */
+    uint32_t kernel_count;
 } LacunaPlanDesc;
 
 typedef struct LacunaPlan_T* LacunaPlan;
@@ -331,6 +343,11 @@ typedef struct LacunaList
     const uint32_t* windows; /* [Nq] {begin, end} by position, for methods whose queries differ within a row: of the
                                 keys of its row a query keeps k when k < end and (k >= begin or k < sinks); else NULL */
     uint32_t sinks;
+    const uint32_t* boxes;  /* [Nq] {low, high} by position, for methods whose queries keep boxes of the video: of the
+                               keys of its row a query keeps k when places[k] is 0, or when ((places[k] - low) &
+                               (high - places[k]) & box_guard) == box_guard in 32 bits; else NULL */
+    const uint32_t* places; /* [Nk] by position */
+    uint32_t box_guard;
 } LacunaList;
 
 LACUNA_API LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list);

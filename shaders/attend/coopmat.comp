@@ -23,8 +23,9 @@
 //       14 kDirect        matrices of whole steps come from K and V themselves, which are not
 //                         staged; of fp16, kScoreK and kN * kSlices divide D
 //       15 kHasParts      some items are parts of a split row
-//       16 kHasBounds     queries keep only the keys in their windows
-//       17 kSoftCap       logits are capped
+//       16 kHasWindows    queries keep only the keys in their windows
+//       17 kHasBoxes      queries keep only the keys in their boxes
+//       18 kSoftCap       logits are capped
 // shared tile.glsl; sharedBytes() in attend_coopmat.cpp counts it
 //
 //            D                       one K or V tile at a time
@@ -100,7 +101,7 @@ void main()
     }
     for (uint i = 0; i < kTilesM * kTilesN; ++i)
         o[i] = Accumulator(0);
-    startRows(item);
+    startRows(params, item);
 
     if (item.count > 0)
     {
@@ -111,7 +112,7 @@ void main()
             uint key = span.x;
             do
             {
-                const uint end = stepLimit(params, key, span.y, kHasBounds);
+                const uint end = stepLimit(params, key, span.y);
                 const uint count = min(kKeys, end - key);
                 const bool is_direct = kDirect && count == kKeys;
                 const Rows k = {advance(keys, key, params.k_token * octetBytes(kInputType)),
@@ -129,10 +130,10 @@ void main()
                 barrier(); // S is complete, and K no longer needed
                 if (!is_direct)
                     stageKeys(v.base, v.stride, count);
-                softmaxRows(params, key, count);
+                softmaxRows(params, item, key, count);
                 barrier();
                 weighTiles(v);
-                key = kHasBounds ? key + count : key + kKeys;
+                key = kHasWindows ? key + count : key + kKeys;
             } while (key < span.y);
             ++i;
         } while (i < item.first + item.count);

@@ -16,8 +16,9 @@
 //        6 kKeyType     of K and V
 //        7 kResultType  of the result
 //        8 kHasParts    some items are parts of a split row
-//        9 kHasBounds   queries keep only the keys in their windows
-//       10 kSoftCap     logits are capped
+//        9 kHasWindows  queries keep only the keys in their windows
+//       10 kHasBoxes    queries keep only the keys in their boxes
+//       11 kSoftCap     logits are capped
 //
 // Loops over the list test at their end: see memory.glsl.
 
@@ -37,8 +38,10 @@ layout(constant_id = 5) const uint kQueryType = kF16;
 layout(constant_id = 6) const uint kKeyType = kF16;
 layout(constant_id = 7) const uint kResultType = kF16;
 layout(constant_id = 8) const bool kHasParts = true;
-layout(constant_id = 9) const bool kHasBounds = true;
-layout(constant_id = 10) const bool kSoftCap = true;
+layout(constant_id = 9) const bool kHasWindows = true;
+layout(constant_id = 10) const bool kHasBoxes = true;
+layout(constant_id = 11) const bool kSoftCap = true;
+#include "attend/keep.glsl"
 
 const uint kQuads = kHeadDim / 4 / kSplit; // of one lane: kSplit * i + part
 const uint kLanes = kThreads / kSplit;     // queries side by side
@@ -48,7 +51,7 @@ vec4 o[kRows * kQuads];
 float row_max[kRows];
 float row_sum[kRows];
 float s[kRows * kKeys]; // logits, then weights, of one step
-uvec2 window[kRows];    // with kHasBounds
+Query query[kRows];
 
 // 1. Queries, scaled once.
 void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
@@ -58,8 +61,7 @@ void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
     {
         const uint position = min(item.begin + r * kLanes + lane, item.end - 1);
         const uint token = tokenAt(params, item, position);
-        if (kHasBounds)
-            window[r] = Uvec2Array(push.windows).at[position];
+        query[r] = queryAt(params, item, position);
         [[unroll]] for (uint i = 0; i < kQuads; ++i)
         {
             q[r * kQuads + i] =
@@ -114,11 +116,22 @@ void maskStep(AttendParams params, uint key)
 {
     [[unroll]] for (uint r = 0; r < kRows; ++r)
     {
-        const uvec2 kept = windowFrom(params, window[r], key);
+        const uvec2 kept = windowFrom(params, query[r], key);
         if (key < kept.x || key + kKeys > kept.y)
             [[unroll]] for (uint j = 0; j < kKeys; ++j)
                 if (key + j < kept.x || key + j >= kept.y)
                     s[r * kKeys + j] = kMasked;
+    }
+}
+
+// The same pair by pair, and the caller's own scores.
+void keepStep(AttendParams params, AttendItem item, uint key, uint end)
+{
+    [[unroll]] for (uint j = 0; j < kKeys; ++j)
+    {
+        const Key k = keyAt(params, item, min(key + j, end - 1));
+        [[unroll]] for (uint r = 0; r < kRows; ++r)
+            s[r * kKeys + j] = keptLogit(params, item, query[r], k, s[r * kKeys + j]);
     }
 }
 
@@ -209,12 +222,14 @@ void main()
             uint key = span.x;
             do
             {
-                const uint end = stepLimit(params, key, span.y, kHasBounds);
+                const uint end = stepLimit(params, key, span.y);
                 scoreStep(keys, params, key, end, part);
-                if (kHasBounds)
+                if (kHasWindows)
                     maskStep(params, key);
+                if (kHasBoxes || kHasMods)
+                    keepStep(params, item, key, end);
                 weighStep(values, params.v_token * octetBytes(kKeyType), key, end, part);
-                key = kHasBounds ? min(key + kKeys, end) : key + kKeys;
+                key = kHasWindows ? min(key + kKeys, end) : key + kKeys;
             } while (key < span.y);
             ++i;
         } while (i < item.first + item.count);

@@ -5,7 +5,9 @@
 #ifndef LACUNA_ATTEND_SOFTMAX_GLSL
 #define LACUNA_ATTEND_SOFTMAX_GLSL
 
-#include "attend/tile.glsl"
+#include "attend/tile.glsl" // first: it has the constants
+
+#include "attend/keep.glsl"
 
 const uint kLanesPerRow = kThreads > kRows ? kThreads / kRows : 1; // within a subgroup
 const uint kRowsAtOnce = kThreads / kLanesPerRow;
@@ -13,49 +15,41 @@ const uint kRowPasses = (kRows + kRowsAtOnce - 1) / kRowsAtOnce;
 
 float row_max[kRowPasses]; // of the rows whose softmax this thread computes
 float row_sum[kRowPasses];
-uvec2 window[kRowPasses]; // with kHasBounds
+Query query[kRowPasses];
 
 // Before the first step.
-void startRows(AttendItem item)
+void startRows(AttendParams params, AttendItem item)
 {
     [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
     {
         row_max[pass] = kLowest;
         row_sum[pass] = 0;
         const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
-        if (kHasBounds)
-            window[pass] = Uvec2Array(push.windows).at[min(item.begin + row, item.end - 1)];
+        query[pass] = queryAt(params, item, min(item.begin + row, item.end - 1));
     }
 }
 
-// The columns begin, end of a row, of `count` that begin at `key`, that it keeps.
-uvec2 keptColumns(AttendParams params, uint pass, uint key, uint count)
+// In base 2, of the product at score[at] of a row and `key`.
+float logitOf(AttendParams params, AttendItem item, uint pass, uint key, uint at)
 {
-    if (!kHasBounds)
-        return uvec2(0, count);
-    const uvec2 kept = windowFrom(params, window[pass], key);
-    return min(uvec2(max(kept.x, key), max(kept.y, key)) - key, uvec2(count));
-}
-
-// In base 2, of the product at score[at].
-float logitOf(AttendParams params, uint at)
-{
-    const float logit = score[at] * params.scale_log2;
-    return kSoftCap ? softCap(logit, params.cap_log2) : logit;
+    float logit = score[at] * params.scale_log2;
+    if (kSoftCap)
+        logit = softCap(logit, params.cap_log2);
+    return keptLogit(params, item, query[pass], keyAt(params, item, key), logit);
 }
 
 // Online softmax: kLanesPerRow neighbouring lanes share the columns of a row.
-void softmaxRows(AttendParams params, uint key, uint count)
+void softmaxRows(AttendParams params, AttendItem item, uint key, uint count)
 {
     const uint part = threadIndex() % kLanesPerRow;
     [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
     {
         const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
-        const uvec2 kept = keptColumns(params, pass, key, count);
+        const uvec2 kept = keptColumns(params, query[pass], key, count);
         float new_max = row_max[pass];
         for (uint j = part; j < kept.y; j += kLanesPerRow)
             if (j >= kept.x)
-                new_max = max(new_max, logitOf(params, row * kScoreStride + j));
+                new_max = max(new_max, logitOf(params, item, pass, key + j, row * kScoreStride + j));
         [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
             new_max = max(new_max, subgroupShuffleXor(new_max, step));
 
@@ -66,8 +60,11 @@ void softmaxRows(AttendParams params, uint key, uint count)
             const uint at = row * kScoreStride + 2 * j;
             const bool keeps_low = 2 * j >= kept.x && 2 * j < kept.y;
             const bool keeps_high = 2 * j + 1 >= kept.x && 2 * j + 1 < kept.y;
-            const float low = keeps_low ? exp2(logitOf(params, at) - new_max) : 0;
-            const float high = keeps_high ? exp2(logitOf(params, at + 1) - new_max) : 0;
+            const uint k = key + 2 * j;
+            const float low =
+                keeps_low ? exp2(logitOf(params, item, pass, k, at) - new_max) : 0;
+            const float high =
+                keeps_high ? exp2(logitOf(params, item, pass, k + 1, at + 1) - new_max) : 0;
             weight[row * kWeightStride + j] = packHalf2x16(vec2(low, high));
             sum += low + high;
         }

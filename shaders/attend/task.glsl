@@ -58,18 +58,6 @@ uvec2 keysOfSpan(AttendItem item, uint index, bool has_parts)
     return has_parts ? uvec2(max(span.x, item.low), min(span.y, item.high)) : span;
 }
 
-// Where the step that begins at `key` has to end at the latest: a step holds sinks, or none.
-uint stepLimit(AttendParams params, uint key, uint span_end, bool has_bounds)
-{
-    return has_bounds && key < params.sink_keys ? min(span_end, params.sink_keys) : span_end;
-}
-
-// Keys begin, end of which the query at `position` may keep those from `key` on.
-uvec2 windowFrom(AttendParams params, uvec2 window, uint key)
-{
-    return uvec2(key < params.sink_keys ? 0 : window.x, window.y);
-}
-
 // Where one head of one batch begins.
 uvec2 headOf(uvec2 tensor, uint batch, uint batch_stride, uint head, uint head_stride, uint dtype)
 {

@@ -15,7 +15,9 @@ struct AttendPush
     uvec2 order;    // u32 [Nq] or [Hq, Nq], position -> caller's token; address 0 is the identity
     uvec2 ranges;   // u32 {first, count} per list row
     uvec2 spans;    // u32 {begin, end}
-    uvec2 windows;  // u32 {begin, end} per query position, see KeyBounds; with kHasBounds only
+    uvec2 bounds;   // u32 {begin, end} or {low, high} per query position, see KeyBounds
+    uvec2 places;   // u32 per key position, likewise; with kHasBoxes only
+    uvec2 key_order; // u32 [key_orders, Nk], position -> caller's token; address 0 is the identity
     uvec2 partials; // f32 [slots, rows, D + 4], see kPartialExtra
     uvec2 q;
     uvec2 k;
@@ -40,6 +42,8 @@ struct AttendParams
     float scale_log2; // scale * log2(e): logits are in base 2
     float cap_log2;   // the soft cap, likewise; with kSoftCap only
     uint sink_keys;   // keys below it are in every window that does not end before them
+    uint box_guard;   // the guard bits of places; with kHasBoxes only
+    uint key_orders;  // 1: one for all heads, Hq, or B * Hq; with the caller's functions only
     uint q_batch, q_head, q_token;
     uint k_batch, k_head, k_token;
     uint v_batch, v_head, v_token;

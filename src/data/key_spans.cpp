@@ -5,6 +5,7 @@
 #include "key_spans.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace lacuna
 {
@@ -63,16 +64,38 @@ std::vector<KeySpan> KeyBounds::clip(std::span<const KeySpan> row, uint32_t quer
     return kept;
 }
 
+uint64_t KeyBounds::volume(const KeyBox& box) const
+{
+    uint64_t count = 1;
+    uint32_t shift = 0;
+    for (uint32_t left = guard; left != 0; left &= left - 1)
+    {
+        const uint32_t guard_bit = uint32_t(std::countr_zero(left));
+        const uint32_t field = (1u << (guard_bit - shift)) - 1;
+        count *= ((box.high - 2 * guard) >> shift & field) - (box.low >> shift & field) + 1;
+        shift = guard_bit + 1;
+    }
+    return count;
+}
+
 uint64_t KeySpans::keptPairs(const std::vector<uint32_t>& row_borders,
                              const KeyBounds& bounds) const
 {
+    const auto kept_always =
+        uint64_t(std::count(bounds.places.begin(), bounds.places.end(), 0u));
     uint64_t sum = 0;
     for (uint32_t index = 0; index < heads * rows; ++index)
     {
         const uint32_t begin = row_borders[index % rows], end = row_borders[index % rows + 1];
-        if (bounds.windows.empty())
+        if (bounds.empty())
         {
             sum += keys(index) * (end - begin);
+            continue;
+        }
+        if (!bounds.boxes.empty())
+        {
+            for (uint32_t query = begin; query < end; ++query)
+                sum += kept_always + bounds.volume(bounds.boxes[query]);
             continue;
         }
         const std::span<const KeySpan> row(spans.data() + first[index],

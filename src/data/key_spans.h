@@ -22,16 +22,35 @@ struct KeySpan
     bool operator==(const KeySpan&) const = default;
 };
 
-// Which keys of its row a query keeps, where the queries of a row differ: key k when k < end and
-// (k >= begin or k < sinks), with the begin and end of the query's window. Queries and keys are
-// positions in the method's orders. No windows: all keys.
+// The ends of a box of places, packed as KeyBounds::places.
+struct KeyBox
+{
+    uint32_t low = 0;  // without guard bits
+    uint32_t high = 0; // the last place in it, plus twice the guard bits
+    bool operator==(const KeyBox&) const = default;
+};
+
+// Which keys of its row a query keeps, where the queries of a row differ. Queries and keys are
+// positions in the method's orders. No windows and no boxes: all keys.
+//
+// Windows: key k when k < end and (k >= begin or k < sinks), with the begin and end of the query's
+// window.
+// Boxes: key k when its place lies between the ends of the query's box on every axis, or is 0. A
+// place has a field for each axis with a guard bit, set, above it; so `place - low` keeps the guard
+// bits of the axes with place >= low, and `high - place` of those with place <= high. The row holds
+// all keys in the boxes of its queries, and all keys whose place is 0.
 struct KeyBounds
 {
     std::vector<KeySpan> windows; // [Nq], empty ones have begin >= end
     uint32_t sinks = 0;
+    std::vector<KeyBox> boxes;    // [Nq]
+    std::vector<uint32_t> places; // [Nk]
+    uint32_t guard = 0;           // the guard bits
 
+    bool empty() const { return windows.empty() && boxes.empty(); }
     // The keys of a list row that the query keeps; there are windows.
     std::vector<KeySpan> clip(std::span<const KeySpan> row, uint32_t query) const;
+    uint64_t volume(const KeyBox& box) const; // places in it
 };
 
 // CSR on the host. Row r of head h is index h * rows + r. One head may serve all (a static list).

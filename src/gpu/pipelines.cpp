@@ -61,8 +61,10 @@ LacunaResult Pipelines::create(const PipelineKey& key, Pipeline& made, std::stri
     };
 
     VkShaderModuleCreateInfo module_info = {VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO};
-    module_info.codeSize = code.word_count * sizeof(uint32_t);
-    module_info.pCode = code.words;
+    const std::span<const uint32_t> words =
+        key.words.empty() ? std::span(code.words, code.word_count) : std::span(key.words);
+    module_info.codeSize = words.size_bytes();
+    module_info.pCode = words.data();
     VkShaderModule module = VK_NULL_HANDLE;
     if (const VkResult r = vk_.vkCreateShaderModule(device_, &module_info, nullptr, &module); r != VK_SUCCESS)
         return failed("vkCreateShaderModule", r);

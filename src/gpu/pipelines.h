@@ -30,6 +30,7 @@ struct PipelineKey
     std::vector<uint32_t> constants; // every specialization constant of the shader, in order of id
     uint32_t push_bytes = 0;
     uint32_t subgroup_size = 0; // 0: the device's own choice
+    std::vector<uint32_t> words; // SPIR-V in place of the shader's own; empty: none
     auto operator<=>(const PipelineKey&) const = default;
 };
 

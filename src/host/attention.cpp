@@ -113,7 +113,28 @@ void readRegion(Device& device, const Buffer& buffer, uint64_t offset, std::vect
     device.download(buffer, std::as_writable_bytes(std::span(values)), offset);
 }
 
-// The spans that one query keeps of those of its row.
+// The spans that one query keeps of those of its row, by its box.
+std::vector<Attention::Span> clipToBox(const std::vector<Attention::Span>& row,
+                                       const LacunaList& list, uint32_t query)
+{
+    const uint32_t low = list.boxes[2 * query], high = list.boxes[2 * query + 1];
+    std::vector<Attention::Span> kept;
+    for (const Attention::Span& span : row)
+        for (uint32_t key = span.begin; key < span.end; ++key)
+        {
+            const uint32_t place = list.places[key];
+            const uint32_t inside = (place - low) & (high - place) & list.box_guard;
+            if (place != 0 && inside != list.box_guard)
+                continue;
+            if (!kept.empty() && kept.back().end == key)
+                ++kept.back().end;
+            else
+                kept.push_back({key, key + 1});
+        }
+    return kept;
+}
+
+// The same by its window.
 std::vector<Attention::Span> clip(const std::vector<Attention::Span>& row, const LacunaList& list,
                                   uint32_t query)
 {
@@ -140,11 +161,16 @@ std::vector<Attention::Span> clip(const std::vector<Attention::Span>& row, const
 void splitRows(Attention::Kept& kept, const LacunaList& list,
                const std::vector<std::vector<Attention::Span>>& rows)
 {
-    for (uint32_t head = 0; head < kept.heads; ++head)
+    const uint32_t lists = list.head_stride == 0 ? 1 : kept.heads;
+    for (uint32_t head = 0; head < lists; ++head)
         for (uint32_t row = 0; row < list.row_count; ++row)
             for (uint32_t query = list.row_borders[row]; query < list.row_borders[row + 1]; ++query)
-                kept.spans.push_back(
-                    clip(rows[uint64_t(head) * list.row_count + row], list, query));
+                kept.spans.push_back((list.boxes ? clipToBox : clip)(
+                    rows[uint64_t(head) * list.row_count + row], list, query));
+    const size_t queries = kept.spans.size();
+    for (uint32_t head = lists; head < kept.heads; ++head)
+        for (size_t i = 0; i < queries; ++i)
+            kept.spans.push_back(kept.spans[i]);
     kept.row_borders.resize(kept.queries() + 1);
     std::iota(kept.row_borders.begin(), kept.row_borders.end(), 0u);
 }
@@ -191,7 +217,7 @@ Attention::Kept Attention::kept() const
             const auto first = spans.begin() + ranges[index];
             rows.emplace_back(first, first + ranges[index + 1]);
         }
-    if (list.windows)
+    if (list.windows || list.boxes)
         splitRows(kept, list, rows);
     else
         kept.spans = std::move(rows);

@@ -19,7 +19,7 @@ Built attendSpans(PlanBuilder& b, const KeySpans& spans, const TokenOrder& queri
     built.list = staticSpans(b, spans);
     built.max_density =
         double(spans.keptPairs(queries.borders, bounds)) / (double(spans.heads) * p.q_len * p.k_len);
-    if (!bounds.windows.empty())
+    if (!bounds.empty())
         built.list.bounds = std::make_shared<const KeyBounds>(bounds);
     const Operand v = gatherTokens(b, operandV(p), keys, "gather v");
     const Operand k = gatherTokens(b, operandK(p), keys, "gather k");

@@ -17,14 +17,17 @@
 //          kept when it is kept on all three axes. Text queries keep every key, text keys are kept
 //          by every query (NATTEN's extra keys).
 // Paper    NATTEN: arXiv 2204.07143, 2209.15001 (dilation), and GNA, arXiv 2504.16922 (stride). A
-//          window longer than its residue class is cut to it, which NATTEN refuses.
-// Cost     product over the axes of min(k, n) / n of dense.
-// Passes   gather V, gather K (dilation only), attend; the list is made on the host, one for all
-//          heads
-// Limits   One list row is one stride group, and one span is a run of keys along the columns. With
-//          stride 1 that is a row for each query, which is exact and slow: take strides that make
-//          groups of 64 queries and more.
+//          window longer than its residue class is cut to it, which NATTEN refuses. With border
+//          `cut` and stride 1 a key is kept by its distance on each axis, as in Swin's and
+//          Sora-like models' local attention; frames alone with a window of all rows and columns.
+// Cost     product over the axes of min(k, n) / n of dense, and what a row of neighbouring queries
+//          touches beside that: see box_list.h, which chooses the rows for the kernel.
+// Passes   gather V, gather K (where keys are better off in tiles), attend; the list is made on the
+//          host, one for all heads
+// Limits   none
 
+#include "../data/box_list.h"
+#include "../passes/attend.h"
 #include "method.h"
 
 #include <algorithm>
@@ -39,7 +42,8 @@ enum
     kWindow,
     kStride,
     kDilation,
-    kCausal
+    kCausal,
+    kBorder
 };
 
 const OptionDesc kOptions[] = {
@@ -51,6 +55,10 @@ const OptionDesc kOptions[] = {
      "distance of the tokens of a window per axis"},
     {"causal", OptionType::Choice, "none", 0, 7, "axes on which no key behind the query is kept",
      "none|t|h|th|w|tw|hw|thw"},
+    {"border", OptionType::Choice, "inward", 0, 1,
+     "what becomes of a window that ends outside of the video: moved inward, or cut, which is a "
+     "distance of at most half the window",
+     "inward|cut"},
 };
 
 constexpr uint64_t kMaxSpans = uint64_t(1) << 27; // 1 GiB of constants
@@ -58,7 +66,7 @@ constexpr uint64_t kMaxSpans = uint64_t(1) << 27; // 1 GiB of constants
 struct AxisRule
 {
     uint32_t length, window, stride, dilation;
-    bool is_causal;
+    bool is_causal, is_cut;
 };
 
 // Frames, rows, columns.
@@ -67,57 +75,47 @@ std::vector<AxisRule> axisRules(const VideoGrid& grid, const Options& options)
     const Size3 n = grid.size, k = options.size3(kWindow), s = options.size3(kStride),
                 d = options.size3(kDilation);
     const int64_t causal = options.integer(kCausal); // a bit an axis
-    return {{n.t, k.t, s.t, d.t, (causal & 1) != 0},
-            {n.h, k.h, s.h, d.h, (causal & 2) != 0},
-            {n.w, k.w, s.w, d.w, (causal & 4) != 0}};
+    const bool is_cut = options.integer(kBorder) == 1;
+    return {{n.t, k.t, s.t, d.t, (causal & 1) != 0, is_cut},
+            {n.h, k.h, s.h, d.h, (causal & 2) != 0, is_cut},
+            {n.w, k.w, s.w, d.w, (causal & 4) != 0, is_cut}};
 }
 
-// Queries that share a window, and that window, as places on an axis whose residue classes lie
-// behind each other.
-struct Group
+// The window of a query in a class of `length` tokens, counted in it.
+KeySpan windowOf(const AxisRule& rule, uint32_t query, uint32_t length)
 {
-    uint32_t begin, end;
-    uint32_t keys_begin, keys_end;
-};
-
-struct Axis
-{
-    std::vector<uint32_t> coordinates; // of each place
-    std::vector<Group> groups;
-};
-
-// The window of queries begin .. end - 1 in a class of `length` tokens, which share it.
-Group windowOf(const AxisRule& rule, uint32_t begin, uint32_t end, uint32_t length)
-{
-    const uint32_t window = std::min(rule.window, length);
+    const uint32_t window = std::min(rule.window, length), group = query / rule.stride * rule.stride;
     if (rule.is_causal)
     {
-        const uint32_t leader =
-            std::min(begin / rule.stride * rule.stride + rule.stride - 1, length - 1);
-        return {begin, end, leader + 1 - std::min(leader + 1, window), end};
+        const uint32_t leader = std::min(group + rule.stride - 1, length - 1);
+        return {leader + 1 - std::min(leader + 1, window), query + 1};
     }
-    const uint32_t leader =
-        std::min(begin / rule.stride * rule.stride + rule.stride / 2, length - 1);
+    const uint32_t leader = std::min(group + rule.stride / 2, length - 1);
+    if (rule.is_cut)
+    {
+        const uint32_t left = rule.window / 2, right = rule.window - left;
+        return {leader - std::min(leader, left), std::min(leader + right, length)};
+    }
     const uint32_t first = std::min(leader - std::min(leader, window / 2), length - window);
-    return {begin, end, first, first + window};
+    return {first, first + window};
 }
 
-Axis makeAxis(const AxisRule& rule)
+// Residue classes behind each other, so that windows are runs.
+BoxAxis makeAxis(const AxisRule& rule)
 {
-    Axis axis;
+    BoxAxis axis;
+    axis.stride = rule.stride;
     for (uint32_t residue = 0; residue < std::min(rule.dilation, rule.length); ++residue)
     {
         const uint32_t base = uint32_t(axis.coordinates.size());
+        axis.parts.push_back(base);
         for (uint32_t coordinate = residue; coordinate < rule.length; coordinate += rule.dilation)
             axis.coordinates.push_back(coordinate);
         const uint32_t length = uint32_t(axis.coordinates.size()) - base;
-        const uint32_t step =
-            rule.is_causal ? 1 : rule.stride; // causal queries end their windows themselves
-        for (uint32_t begin = 0; begin < length; begin += step)
+        for (uint32_t query = 0; query < length; ++query)
         {
-            const Group group = windowOf(rule, begin, std::min(begin + step, length), length);
-            axis.groups.push_back({base + group.begin, base + group.end, base + group.keys_begin,
-                                   base + group.keys_end});
+            const KeySpan window = windowOf(rule, query, length);
+            axis.kept.push_back({base + window.begin, base + window.end});
         }
     }
     return axis;
@@ -127,82 +125,30 @@ std::string unsupportedReason(const Problem& p, const Options& options)
 {
     if (p.grid.empty())
         return "needs a video grid";
-    const std::vector<AxisRule> rules = axisRules(p.grid, options);
-    uint64_t spans = 1;
-    for (size_t axis = 0; axis < 3; ++axis)
-    {
-        const AxisRule& rule = rules[axis];
+    for (const AxisRule& rule : axisRules(p.grid, options))
         if (rule.stride > rule.window)
             return "needs a stride of at most the window on each axis, not " +
                    std::to_string(rule.stride) + " with " + std::to_string(rule.window);
-        spans *= makeAxis(rule).groups.size() * (axis < 2 ? std::min(rule.window, rule.length) : 1);
-    }
-    if (spans > kMaxSpans)
-        return "makes a list of about " + std::to_string(spans) + " spans, expected at most " +
-               std::to_string(kMaxSpans) + ": take a longer stride";
     return {};
-}
-
-// The token at each place, places counted along the columns, then the rows, then the frames.
-std::vector<uint32_t> placeCurve(const Size3& size, const Axis& t, const Axis& h, const Axis& w)
-{
-    std::vector<uint32_t> curve;
-    curve.reserve(size.volume());
-    for (const uint32_t ct : t.coordinates)
-        for (const uint32_t ch : h.coordinates)
-            for (const uint32_t cw : w.coordinates)
-                curve.push_back((ct * size.h + ch) * size.w + cw);
-    return curve;
 }
 
 Built build(PlanBuilder& b, const Problem& p, const Options& options)
 {
-    // 1. Places: on each axis residue classes behind each other, so that windows are runs.
     const std::vector<AxisRule> rules = axisRules(p.grid, options);
-    const Axis t = makeAxis(rules[0]), h = makeAxis(rules[1]), w = makeAxis(rules[2]);
-    const Size3& size = p.grid.size;
-    const std::vector<uint32_t> key_curve = placeCurve(size, t, h, w);
-    const VideoOrder keys = videoOrder(p.grid, key_curve, size.w);
-    const uint32_t first_key = p.grid.text_before;
-    const auto place = [&](uint32_t pt, uint32_t ph, uint32_t pw)
+    const BoxAxes axes = {makeAxis(rules[0]), makeAxis(rules[1]), makeAxis(rules[2])};
+    const AttendTile& tile = b.attendChoice().tile;
+    const BoxTiles tiles = chooseBoxTiles(axes, tile.rows, tile.keys);
+    const BoxCost cost = costOf(axes, tiles, tile.rows, tile.keys);
+    if (cost.spans > kMaxSpans)
     {
-        return (pt * size.h + ph) * size.w + pw;
-    };
-
-    // 2. Boxes of queries with their boxes of keys; text as everywhere.
-    std::vector<uint32_t> query_curve, sizes;
-    KeySpans spans;
-    if (p.grid.text_before > 0)
-        spans.append({{0, p.k_len}});
-    std::vector<KeySpan> row;
-    for (const Group& gt : t.groups)
-        for (const Group& gh : h.groups)
-            for (const Group& gw : w.groups)
-            {
-                for (uint32_t pt = gt.begin; pt < gt.end; ++pt)
-                    for (uint32_t ph = gh.begin; ph < gh.end; ++ph)
-                        for (uint32_t pw = gw.begin; pw < gw.end; ++pw)
-                            query_curve.push_back(key_curve[place(pt, ph, pw)]);
-                sizes.push_back((gt.end - gt.begin) * (gh.end - gh.begin) * (gw.end - gw.begin));
-
-                row.clear();
-                if (p.grid.text_before > 0)
-                    row.push_back({0, p.grid.text_before});
-                for (uint32_t pt = gt.keys_begin; pt < gt.keys_end; ++pt)
-                    for (uint32_t ph = gh.keys_begin; ph < gh.keys_end; ++ph)
-                        row.push_back({first_key + place(pt, ph, gw.keys_begin),
-                                       first_key + place(pt, ph, gw.keys_end)});
-                if (p.grid.text_after > 0)
-                    row.push_back({p.k_len - p.grid.text_after, p.k_len});
-                spans.append(row);
-            }
-    if (p.grid.text_after > 0)
-        spans.append({{0, p.k_len}});
-    const VideoOrder queries = videoOrder(p.grid, query_curve, sizes);
-    spans.rows = queries.blocks();
-
-    // 3. Attention over that list.
-    return attendSpans(b, spans, queries, keys);
+        b.fail(LACUNA_ERROR_INVALID_ARGUMENT,
+               "method 'neighborhood' makes a list of about " + std::to_string(cost.spans) +
+                   " spans, expected at most " + std::to_string(kMaxSpans) +
+                   ": take a longer stride");
+        return {};
+    }
+    const BoxList list = boxList(p.grid, axes, tiles);
+    return attendSpans(b, list.spans, list.queries, list.keys, list.bounds);
 }
 
 // The definition, token by token and axis by axis, as NATTEN's reference mask.
@@ -213,7 +159,9 @@ bool keepsOnAxis(const AxisRule& rule, int64_t query, int64_t key)
         return false;
     const int64_t u = query / dilation, x = key / dilation;
     const int64_t length = rule.length / dilation + (residue < rule.length % dilation ? 1 : 0);
-    const int64_t window = std::min<int64_t>(rule.window, length), stride = rule.stride;
+    const int64_t window = rule.is_cut && !rule.is_causal ? rule.window
+                                                          : std::min<int64_t>(rule.window, length);
+    const int64_t stride = rule.stride;
     const int64_t left = window / 2, right = window / 2 + window % 2 - 1;
     if (rule.is_causal)
     {
@@ -221,6 +169,8 @@ bool keepsOnAxis(const AxisRule& rule, int64_t query, int64_t key)
         return x >= std::max<int64_t>(leader - left - right, 0) && x <= u;
     }
     const int64_t leader = std::min(u / stride * stride + stride / 2, length - 1);
+    if (rule.is_cut)
+        return x >= leader - left && x <= leader + right;
     const int64_t start = std::max<int64_t>(leader - left, 0) +
                           (leader + right >= length ? length - right - leader - 1 : 0);
     return x >= start && x < start + window;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,8 @@ AttendParams makeParams(const Problem& p, const AttendInputs& in, const Work& wo
     params.slots = work.slots;
     params.order_head = in.q_order.heads > 1 ? p.q_len : 0;
     params.sink_keys = in.list.bounds ? in.list.bounds->sinks : 0;
+    params.box_guard = in.list.bounds ? in.list.bounds->guard : 0;
+    params.key_orders = in.k.orders;
     params.cap_log2 = float(p.soft_cap * std::log2(std::exp(1.0)));
     params.scale_log2 = float(p.scale * std::log2(std::exp(1.0)));
     params.q_batch = stride8(in.q.strides.batch);
@@ -171,6 +174,23 @@ LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier t
     return LACUNA_ERROR_UNSUPPORTED;
 }
 
+LacunaResult replaceKernel(const Caps& caps, const Problem& problem,
+                           std::span<const LacunaKernelCode> kernels, AttendChoice& choice,
+                           std::string& sentence)
+{
+    if (kernels.empty())
+        return LACUNA_SUCCESS;
+    const char* const name =
+        kShaders[uint32_t(choice.variant->shader(caps, problem, choice.tile))].name;
+    for (const LacunaKernelCode& kernel : kernels)
+        if (kernel.shader && kernel.words && std::strcmp(kernel.shader, name) == 0)
+            choice.words.assign(kernel.words, kernel.words + kernel.word_count);
+    if (!choice.words.empty())
+        return LACUNA_SUCCESS;
+    sentence = "kernels has none for the shader '" + std::string(name) + "' that the plan runs";
+    return LACUNA_ERROR_INVALID_ARGUMENT;
+}
+
 void attend(PlanBuilder& b, const AttendInputs& inputs)
 {
     const Problem& p = b.problem();
@@ -189,15 +209,22 @@ void attend(PlanBuilder& b, const AttendInputs& inputs)
 
     std::vector<uint32_t> spec = choice.tile.spec;
     spec.push_back(work.merge_count > 0);
-    spec.push_back(in.list.bounds != nullptr);
+    const KeyBounds none, &bounds = in.list.bounds ? *in.list.bounds : none;
+    const bool has_windows = !bounds.windows.empty(), has_boxes = !bounds.boxes.empty();
+    spec.push_back(has_windows);
+    spec.push_back(has_boxes);
     spec.push_back(p.soft_cap > 0);
-    const Slot windows = in.list.bounds ? b.constants(in.list.bounds->windows) : Slot{};
+    const Slot query_bounds = has_windows ? b.constants(bounds.windows)
+                              : has_boxes ? b.constants(bounds.boxes)
+                                          : Slot{};
+    const Slot places = has_boxes ? b.constants(bounds.places) : Slot{};
     const Slot sinks = sinkLogits(b);
     AttendPush push = {};
     push.item_count = work.item_count;
     b.pass(choice.variant->shader(b.caps(), p, choice.tile),
            std::string("attend ") + choice.variant->name)
         .attend()
+        .code(choice.words)
         .spec(std::move(spec))
         .subgroupSize(choice.tile.subgroup_size)
         .push(push)
@@ -206,7 +233,9 @@ void attend(PlanBuilder& b, const AttendInputs& inputs)
         .read(offsetof(AttendPush, order), order)
         .read(offsetof(AttendPush, ranges), in.list.ranges)
         .read(offsetof(AttendPush, spans), in.list.spans)
-        .read(offsetof(AttendPush, windows), windows)
+        .read(offsetof(AttendPush, bounds), query_bounds)
+        .read(offsetof(AttendPush, places), places)
+        .read(offsetof(AttendPush, key_order), in.k.order)
         .write(offsetof(AttendPush, partials), work.partials)
         .read(offsetof(AttendPush, q), in.q.slot)
         .read(offsetof(AttendPush, k), in.k.slot)

@@ -82,12 +82,18 @@ struct AttendChoice
         std::string reason;
     };
     std::vector<Refusal> refusals;
+    std::vector<uint32_t> words; // SPIR-V of the caller's in place of the variant's; empty: none
 };
 
 // Fails (with the sentence) when the forced tier is refused, or a tuning option is wrong.
 LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier tier,
                           std::span<const LacunaOption> tuning, AttendChoice& choice,
                           std::string& sentence);
+
+// The kernel of the caller's that stands for the chosen one, if there are any.
+LacunaResult replaceKernel(const Caps& caps, const Problem& problem,
+                           std::span<const LacunaKernelCode> kernels, AttendChoice& choice,
+                           std::string& sentence);
 
 // Records the dispatch: one workgroup per work item, see work.h.
 void attend(PlanBuilder& b, const AttendInputs& inputs);

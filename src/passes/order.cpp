@@ -37,6 +37,8 @@ Operand gather(PlanBuilder& b, const Operand& operand, Slot order, uint32_t head
     dense.strides.token = b.problem().head_dim;
     dense.strides.head = dense.strides.token * operand.tokens;
     dense.strides.batch = dense.strides.head * heads;
+    dense.order = order;
+    dense.orders = orders == kOneOrder ? 1 : orders == kPerHead ? heads : uint32_t(slices);
 
     GatherPush push = {};
     push.tokens = operand.tokens;

@@ -20,6 +20,8 @@ struct Operand
     uint32_t heads = 1;
     uint32_t tokens = 1;
     Strides strides;
+    Slot order;          // that it was gathered by, uint32 [orders, tokens]; not valid: the caller's
+    uint32_t orders = 1; // one for all heads, or one for each head, or for each head of each batch
 };
 Operand operandQ(const Problem& problem);
 Operand operandK(const Problem& problem);

@@ -200,6 +200,8 @@ LacunaResult makeRequest(const LacunaPlanDesc* desc, Request& request, std::stri
                                                                 std::to_string(desc->option_count));
     check.require(desc->tuning_count == 0 || desc->tuning,
                   "tuning is NULL but tuning_count is " + std::to_string(desc->tuning_count));
+    check.require(desc->kernel_count == 0 || desc->kernels,
+                  "kernels is NULL but kernel_count is " + std::to_string(desc->kernel_count));
     if (!sentence.empty())
         return LACUNA_ERROR_INVALID_ARGUMENT;
 

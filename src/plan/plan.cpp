@@ -95,6 +95,9 @@ LacunaResult makePlan(const LacunaPlanDesc* desc, const Caps& caps, Pipelines& p
                                             plan.attend, sentence);
         r != LACUNA_SUCCESS)
         return r;
+    if (const LacunaResult r = replaceKernel(caps, problem, {desc->kernels, desc->kernel_count}, plan.attend, sentence);
+        r != LACUNA_SUCCESS)
+        return r;
 
     PlanBuilder builder(problem, caps, pipelines, plan.attend);
     plan.built = plan.request.method->build(builder, problem, plan.request.options);

@@ -81,7 +81,7 @@ void PlanBuilder::add(PassBuilder& builder)
 
     std::string sentence;
     const PipelineKey key = {builder.shader_, builder.constants_, uint32_t(builder.push_.size()),
-                             builder.subgroup_size_};
+                             builder.subgroup_size_, std::move(builder.words_)};
     if (const LacunaResult r = pipelines_.get(key, pass.pipeline, sentence); r != LACUNA_SUCCESS)
         return fail(r, sentence);
 
@@ -124,6 +124,12 @@ PassBuilder& PassBuilder::write(size_t push_offset, Slot slot)
 PassBuilder& PassBuilder::spec(std::vector<uint32_t> constants)
 {
     constants_ = std::move(constants);
+    return *this;
+}
+
+PassBuilder& PassBuilder::code(std::vector<uint32_t> words)
+{
+    words_ = std::move(words);
     return *this;
 }
 

@@ -80,6 +80,8 @@ public:
     PassBuilder& write(size_t push_offset, Slot slot);
     // Specialization constants 0, 1, 2, ... of the shader: all of them, in order.
     PassBuilder& spec(std::vector<uint32_t> constants);
+    // SPIR-V in place of the shader's own; empty: none.
+    PassBuilder& code(std::vector<uint32_t> words);
     // 0: the device's own choice; else pinned, with full subgroups.
     PassBuilder& subgroupSize(uint32_t size);
     PassBuilder& attend();
@@ -104,6 +106,7 @@ private:
     Pass pass_;
     std::vector<uint8_t> push_;
     std::vector<uint32_t> constants_;
+    std::vector<uint32_t> words_;
     uint32_t subgroup_size_ = 0;
     std::vector<Slot> reads_, writes_;
 };
