@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Install rules, the CMake package `lacuna` (components core and host), and lacuna.pc.
+# Install rules, the CMake package `lacuna` (components core, host and jit), and lacuna.pc.
 
 include(CMakePackageConfigHelpers)
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/lacuna")
@@ -11,6 +11,11 @@ if(LACUNA_BUILD_HOST)
     install(TARGETS lacuna_host EXPORT lacuna_host)
     install(EXPORT lacuna_host FILE lacuna-host.cmake NAMESPACE lacuna:: DESTINATION "${package_dir}")
     install(FILES include/lacuna/host.hpp DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/lacuna")
+endif()
+if(LACUNA_BUILD_JIT)
+    install(TARGETS lacuna_jit EXPORT lacuna_jit)
+    install(EXPORT lacuna_jit FILE lacuna-jit.cmake NAMESPACE lacuna:: DESTINATION "${package_dir}")
+    install(FILES include/lacuna/jit.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/lacuna")
 endif()
 if(TARGET lacuna_tool)
     install(TARGETS lacuna_tool)

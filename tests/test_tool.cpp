@@ -178,6 +178,38 @@ TEST_CASE("attend: a soft cap and sink logits, checked against double precision"
     checkRefused(random + "--sink-logits " + file("three.npy"), "expected 2");
 }
 
+TEST_CASE("attend: a mask and scores of one's own, and what does not compile")
+{
+    const Files files;
+    writeFile(file("mask.glsl"),
+              "bool mask_mod(uint b, uint h, uint q, uint k)\n{\n    return k <= q;\n}\n");
+    writeFile(file("score.glsl"), "float score_mod(float score, uint b, uint h, uint q, uint k)\n"
+                                  "{\n    return scroe;\n}\n");
+    const std::string random = "attend --random 1x2x70x32 --method ";
+    const Ran own = run(random + "dense --mask-mod " + file("mask.glsl") + " -o " +
+                        file("own.npy") + " --report " + file("own.json"));
+    if (contains(own.err, "need lacuna::jit"))
+        return; // built without it
+    INFO("stderr: ", own.err);
+    REQUIRE(own.status == 0);
+    CHECK(contains(own.out, "not measured"));
+    CHECK(Json::parse(readFile(file("own.json")))["explain"]["has_own_kernel"] == true);
+    REQUIRE(run(random + "causal -o " + file("causal.npy")).status == 0);
+    const std::vector<float> a = readNpy(file("own.npy")).toFloats(),
+                             b = readNpy(file("causal.npy")).toFloats();
+    REQUIRE(a.size() == b.size());
+    float difference = 0;
+    for (size_t i = 0; i < a.size(); ++i)
+        difference = std::max(difference, std::abs(a[i] - b[i]));
+    CHECK(difference <= 2e-3f);
+
+    const Ran wrong = run(random + "dense --score-mod " + file("score.glsl"));
+    CHECK(wrong.status == 2);
+    CHECK(contains(wrong.err, "score.glsl:3: error: 'scroe' : undeclared identifier"));
+    checkRefused(random + "dense --mask-mod " + file("none.glsl"), "none.glsl");
+    checkRefused(random + "dense --max-error 1 --mask-mod " + file("mask.glsl"), "--max-error");
+}
+
 TEST_CASE("devices: text, JSON, and a wrong LACUNA_DEVICE")
 {
     const Files files;

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "head_plans.h"
 #include "measure.h"
+#include "mods.h"
 #include "npy.h"
 #include "output.h"
 #include "registry.h"
@@ -31,6 +32,7 @@ struct Flags
     DeviceFlags device;
     MethodFlags method;
     TensorFlags tensors;
+    ModFlags mods;
     std::string random;
     uint64_t seed = 1;
     std::string output, lse, report;
@@ -187,7 +189,10 @@ Json makeReport(const Flags& flags, const LacunaPlanDesc& desc, const Policy& po
     json["ms"] = outcome.ms.empty() ? Json() : Json(ms); // null: the device has no timestamps
     json["ms_all"] = outcome.ms;
     json["gflops"] = ms > 0 ? Json(flops / ms * 1e-6) : Json();
-    describe(json, outcome.accuracy);
+    if (flags.mods.given()) // no reference knows them
+        json["mods"] = {{"mask", flags.mods.mask}, {"score", flags.mods.score}};
+    else
+        describe(json, outcome.accuracy);
     if (flags.method.policy.empty())
     {
         json["method"] = flags.method.method;
@@ -292,13 +297,18 @@ void run(Flags& flags)
     desc.tuning = tuning.data();
     desc.tuning_count = uint32_t(tuning.size());
 
+    if (flags.mods.given() && (flags.max_error > 0 || !flags.method.policy.empty()))
+        throw InputError("--mask-mod and --score-mod have no reference for --max-error, and count "
+                         "heads in one launch, not in those of a --policy");
+    const std::shared_ptr<void> mods = flags.mods.apply(desc);
     const Policy policy = makePolicy(flags, desc.q_heads);
     Outputs outputs(flags);
     host::Device device = flags.device.open();
     HeadPlans plans(device, desc, policy);
     Outcome outcome = attend(device, desc, qkv, plans, flags);
     flags.device.checkValidation(device);
-    compare(desc, qkv, policy, flags.reference_budget, outcome);
+    if (!flags.mods.given())
+        compare(desc, qkv, policy, flags.reference_budget, outcome);
     const Json report = makeReport(flags, desc, policy, outcome);
     outputs.write(desc, outcome, report);
     printAttendReport(report);
@@ -353,6 +363,7 @@ void addAttend(CLI::App& app)
         ->add_option("--sink-logits", flags->sink_logits,
                      "one more logit for each query head, as in gpt-oss, .npy [H]")
         ->type_name("FILE");
+    flags->mods.add(*command);
     command->add_option("--tune,--tile", flags->tuning, "a number of the kernel; may be repeated")
         ->type_name("NAME=VALUE");
     command->add_option("--repeat", flags->repeat, "timed runs after one to warm up")

@@ -42,6 +42,11 @@ void printAttendReport(const Json& r)
     else
         fmt::print("time       {:.3f} ms, {:.1f} GFLOP/s (median of {})\n", r["ms"].get<double>(),
                    r["gflops"].get<double>(), r["ms_all"].size());
+    if (r.contains("mods"))
+    {
+        fmt::print("error      not measured: the reference does not know your functions\n");
+        return;
+    }
     const Json& e = r["error"];
     fmt::print("error      max {:.2e}, rel L1 {:.2e}, rmse {:.2e}, cos {:.9f}; LSE {:.2e} ({} of "
                "{} queries)\n",
