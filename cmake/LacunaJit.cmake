@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # lacuna::jit: the caller's own GLSL in the kernels of ATTEND, compiled at run time by shaderc.
 
-# Embeds the sources of the modules of `config` that include attend/keep.glsl, and of all files they may include.
+# Embeds the sources of the modules of `config` that use attend/keep.glsl, and of all files they may include.
 function(lacuna_embed_kernel_sources target config)
     cmake_path(ABSOLUTE_PATH config NORMALIZE)
     cmake_path(GET config PARENT_PATH source_dir)
@@ -30,7 +30,7 @@ function(lacuna_embed_kernel_sources target config)
 
     set(JIT_KERNELS "")
     foreach(name IN LISTS names)
-        file(STRINGS "${${name}_source}" keeps REGEX "#include \"attend/(keep|tile).glsl\"")
+        file(STRINGS "${${name}_source}" keeps REGEX "#include \"attend/(keep|softmax).glsl\"")
         if(keeps)
             cmake_path(RELATIVE_PATH ${name}_source BASE_DIRECTORY "${source_dir}" OUTPUT_VARIABLE path)
             list(TRANSFORM ${name}_macros REPLACE "^-D" "")
