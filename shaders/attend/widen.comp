@@ -7,12 +7,13 @@
 // in     source  fp16 [B, Hkv, Nk, D], strided
 // out    wide    fp32 [B, Hkv, Nk, D]
 //
-// grid   (ceil(Nk * D / 8 / kThreads), Hkv, B), 8 channels per invocation
+// grid   flat, ceil(Nk * D / 8 / kThreads) workgroups for each head, 8 channels per invocation
 // spec   0 kThreads   workgroup size
 //        1 kHeadDim   D
 //        2 kType      LacunaDtype of the source
 
 #extension GL_GOOGLE_include_directive : require
+#include "lib/flat_group.glsl"
 #include "lib/memory.glsl"
 #include "shared/attend.h"
 
@@ -28,17 +29,19 @@ layout(push_constant, std430) uniform Push
 
 void main()
 {
-    const uint token = gl_GlobalInvocationID.x / kOctets;
-    const uint octet = gl_GlobalInvocationID.x % kOctets;
-    const uint head = gl_WorkGroupID.z * gl_NumWorkGroups.y + gl_WorkGroupID.y;
-    const uvec2 from =
-        advance(push.source, gl_WorkGroupID.z * push.batch + gl_WorkGroupID.y * push.head, 16);
-    const uvec2 to = advance(push.wide, head, push.tokens * kOctets * 32);
+    const uint group = push.first_group + flatGroup();
+    const uint slice = group / push.slice_groups; // head of one batch
+    const uint i =
+        group % push.slice_groups * gl_WorkGroupSize.x + gl_LocalInvocationIndex; // of the slice
+    const uint token = i / kOctets;
+    const uint octet = i % kOctets;
+    const uvec2 from = advance(
+        push.source, slice / push.heads * push.batch + slice % push.heads * push.head, 16);
+    const uvec2 to = advance(push.wide, slice, push.tokens * kOctets * 32);
     if (token < push.tokens)
     {
         const Octet channels = loadOctet(from, token * push.token + octet, kType);
-        const uint i = gl_GlobalInvocationID.x * 2;
-        Vec4Array(to).at[i] = channels.low;
-        Vec4Array(to).at[i + 1] = channels.high;
+        Vec4Array(to).at[i * 2] = channels.low;
+        Vec4Array(to).at[i * 2 + 1] = channels.high;
     }
 }

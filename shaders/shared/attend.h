@@ -74,7 +74,10 @@ struct WidenPush
     uvec2 source;
     uvec2 wide;
     uint tokens;
+    uint heads;
     uint batch, head, token;
+    uint first_group;
+    uint slice_groups; // workgroups of one head
 };
 
 // The parts of one tile of queries; merge.comp adds them up in their order.

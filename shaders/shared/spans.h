@@ -18,6 +18,7 @@ struct SpansFromBitsPush
     uint blocks;
     uint words;
     uint max_spans;
+    uint first_group;
 };
 
 LACUNA_SHARED_END

@@ -9,10 +9,11 @@
 // out    ranges   u32 {first, count} [rows], first = row * max_spans
 // out    spans    u32 {begin, end} [rows, max_spans]
 //
-// grid   (ceil(rows / kThreads), 1, 1), one invocation per row
+// grid   flat, ceil(rows / kThreads) workgroups, one invocation per row
 // spec   0 kThreads   workgroup size
 
 #extension GL_GOOGLE_include_directive : require
+#include "lib/flat_group.glsl"
 #include "lib/memory.glsl"
 #include "shared/spans.h"
 
@@ -25,12 +26,12 @@ layout(push_constant, std430) uniform Push
 
 void main()
 {
-    const uint row = gl_GlobalInvocationID.x;
+    // The addresses are those of the workgroup's first row, and the index differs: see memory.glsl.
+    const uint first_row = (push.first_group + flatGroup()) * gl_WorkGroupSize.x;
+    const uint row = first_row + gl_LocalInvocationIndex;
     if (row >= push.rows)
         return;
 
-    // The addresses are those of the workgroup's first row, and the index differs: see memory.glsl.
-    const uint first_row = gl_WorkGroupID.x * gl_WorkGroupSize.x;
     UintArray bits = UintArray(advance(push.bits, first_row, push.words * 4));
     UintArray borders = UintArray(push.borders);
     Uvec2Array spans = Uvec2Array(advance(push.spans, first_row, push.max_spans * 8));

@@ -303,6 +303,14 @@ LacunaResult readCaps(const LacunaContextDesc& desc, const InstanceFunctions& vk
     readMatrices(vk, desc.physical_device, enabled, properties,
                  hasExtension(extensions, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME), caps);
 
+    if (desc.max_shared_bytes > caps.max_shared_bytes)
+    {
+        sentence = "max_shared_bytes is " + std::to_string(desc.max_shared_bytes) + ", the device has " +
+                   std::to_string(caps.max_shared_bytes);
+        return LACUNA_ERROR_INVALID_ARGUMENT;
+    }
+    if (desc.max_shared_bytes != 0)
+        caps.max_shared_bytes = desc.max_shared_bytes;
     for (uint32_t i = 0; i < desc.refusal_count; ++i)
     {
         const LacunaTierRefusal& refusal = desc.refusals[i];

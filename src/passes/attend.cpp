@@ -111,14 +111,17 @@ Operand widen(PlanBuilder& b, const Operand& operand, const char* name)
     push.batch = stride8(operand.strides.batch);
     push.head = stride8(operand.strides.head);
     push.token = stride8(operand.strides.token);
-    const uint64_t invocations = uint64_t(operand.tokens) * p.head_dim / 8;
+    push.heads = operand.heads;
+    push.slice_groups =
+        uint32_t((uint64_t(operand.tokens) * p.head_dim / 8 + kThreads - 1) / kThreads);
     b.pass(Shader::attend_widen, name)
         .attend()
         .spec({kThreads, p.head_dim, uint32_t(p.dtype)})
         .push(push)
         .read(offsetof(WidenPush, source), operand.slot)
         .write(offsetof(WidenPush, wide), wide.slot)
-        .groups(uint32_t((invocations + kThreads - 1) / kThreads), operand.heads, p.batch);
+        .flatGroups(uint64_t(p.batch) * operand.heads * push.slice_groups,
+                    offsetof(WidenPush, first_group));
     return wide;
 }
 
@@ -243,7 +246,7 @@ void attend(PlanBuilder& b, const AttendInputs& inputs)
         .write(offsetof(AttendPush, result), PlanBuilder::caller(Caller::Out))
         .write(offsetof(AttendPush, lse), PlanBuilder::caller(Caller::Lse))
         .read(offsetof(AttendPush, sinks), sinks)
-        .flatGroups(work.item_count * work.shares, offsetof(AttendPush, first_group));
+        .flatGroups(uint64_t(work.item_count) * work.shares, offsetof(AttendPush, first_group));
     mergeWork(b, work, choice.tile, order, params.order_head, sinks);
 }
 

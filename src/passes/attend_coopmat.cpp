@@ -155,14 +155,27 @@ bool chosen(const Options& tuning, uint32_t option, bool fallback)
     return choice == 0 ? fallback : choice == 1;
 }
 
-// Fewer keys, then fewer queries, until the tile fits into shared memory: before any slower tier.
+// Fewer keys, then fewer queries, then wider parts of O in a subgroup, until the tile fits into
+// shared memory: before any slower tier.
 void shrinkToFit(const Caps& caps, const Problem& p, Tile& t)
 {
-    const uint32_t min_keys = std::max({t.shape.n * t.slices, t.shape.k, 16u});
-    while (sharedBytes(t, p.head_dim) > caps.max_shared_bytes && t.keys / 2 >= min_keys)
+    const auto is_too_large = [&]
+    {
+        return sharedBytes(t, p.head_dim) > caps.max_shared_bytes;
+    };
+    const auto min_keys = [&]
+    {
+        return std::max({t.shape.n * t.slices, t.shape.k, 16u});
+    };
+    while (is_too_large() && t.keys / 2 >= min_keys())
         t.keys /= 2;
-    while (sharedBytes(t, p.head_dim) > caps.max_shared_bytes && t.strips > 1)
+    while (is_too_large() && t.strips > 1)
         t.strips /= 2;
+    while (is_too_large() && t.slices > 1)
+    {
+        t.slices /= 2;
+        t.keys = min_keys();
+    }
 }
 
 std::string text(const MatrixShape& s)

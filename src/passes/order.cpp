@@ -6,7 +6,6 @@
 
 #include "../../shaders/shared/order.h"
 
-#include <algorithm>
 
 namespace lacuna
 {
@@ -43,12 +42,12 @@ Operand gather(PlanBuilder& b, const Operand& operand, Slot order, uint32_t head
     GatherPush push = {};
     push.tokens = operand.tokens;
     push.heads = heads;
-    push.slices = uint32_t(slices);
     push.source_batch = uint32_t(operand.strides.batch / elements_per_vector);
     push.source_head = uint32_t(operand.strides.head / elements_per_vector);
     push.source_token = uint32_t(operand.strides.token / elements_per_vector);
 
-    const uint64_t invocations = uint64_t(operand.tokens) * vectors;
+    push.slice_groups =
+        uint32_t((uint64_t(operand.tokens) * vectors + kThreads - 1) / kThreads);
     PassBuilder pass = b.pass(Shader::gather, name);
     if (operand.slot == PlanBuilder::caller(Caller::V))
         pass.attend(); // selection has no v
@@ -57,8 +56,7 @@ Operand gather(PlanBuilder& b, const Operand& operand, Slot order, uint32_t head
         .write(offsetof(GatherPush, dense), dense.slot)
         .spec({kThreads, vectors, heads / operand.heads, orders})
         .push(push)
-        .groups(uint32_t((invocations + kThreads - 1) / kThreads),
-                std::min(push.slices, b.caps().max_groups[1]));
+        .flatGroups(slices * push.slice_groups, offsetof(GatherPush, first_group));
     return dense;
 }
 

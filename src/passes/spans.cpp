@@ -7,6 +7,7 @@
 #include "../../shaders/shared/spans.h"
 
 #include <algorithm>
+#include <cstddef>
 
 namespace lacuna
 {
@@ -54,7 +55,8 @@ List spansFromBits(PlanBuilder& b, Slot bits, uint32_t rows, const TokenOrder& k
         .write(offsetof(SpansFromBitsPush, spans), list.spans)
         .spec({kThreads})
         .push(push)
-        .groups(uint32_t((all_rows + kThreads - 1) / kThreads));
+        .flatGroups((all_rows + kThreads - 1) / kThreads,
+                    offsetof(SpansFromBitsPush, first_group));
     return list;
 }
 

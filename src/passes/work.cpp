@@ -301,7 +301,7 @@ void mergeWork(PlanBuilder& b, const Work& work, const AttendTile& tile, Slot or
         .write(offsetof(MergePush, result), PlanBuilder::caller(Caller::Out))
         .write(offsetof(MergePush, lse), PlanBuilder::caller(Caller::Lse))
         .read(offsetof(MergePush, sinks), sinks)
-        .flatGroups(work.merge_count * work.shares * chunks, offsetof(MergePush, first_group));
+        .flatGroups(uint64_t(work.merge_count) * work.shares * chunks, offsetof(MergePush, first_group));
 }
 
 } // namespace lacuna

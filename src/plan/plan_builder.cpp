@@ -153,10 +153,13 @@ void PassBuilder::groups(uint32_t x, uint32_t y, uint32_t z)
     builder_.add(*this);
 }
 
-void PassBuilder::flatGroups(uint32_t count, size_t first_group_offset)
+void PassBuilder::flatGroups(uint64_t count, size_t first_group_offset)
 {
+    if (count > UINT32_MAX)
+        return builder_.fail(LACUNA_ERROR_UNSUPPORTED, "pass '" + pass_.name + "' needs " + std::to_string(count) +
+                                                           " workgroups, expected at most 4294967295");
     pass_.first_group_offset = uint32_t(first_group_offset);
-    groups(count);
+    groups(uint32_t(count));
 }
 
 } // namespace lacuna

@@ -99,7 +99,7 @@ public:
     }
     void groups(uint32_t x, uint32_t y = 1, uint32_t z = 1);
     // Any number of workgroups, which the shader counts by flatGroup() from a push field on.
-    void flatGroups(uint32_t count, size_t first_group_offset);
+    void flatGroups(uint64_t count, size_t first_group_offset);
 
 private:
     friend class PlanBuilder;

@@ -1,0 +1,300 @@
+// test_limits.cpp - small shared memory, long sequences, many heads, and memory known beforehand.
+// ctest: label=vk timeout=600
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "harness_attend.h"
+
+#include "gpu/caps.h"
+#include "passes/attend.h"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cstring>
+
+using namespace lacuna;
+using namespace lacuna::test;
+
+namespace
+{
+
+const Kernel kScalar = {LACUNA_TIER_SCALAR, {}};
+
+// A GPU with one matrix shape.
+Caps gpuWith(const MatrixShape& shape, uint32_t subgroup_size, uint32_t shared_bytes)
+{
+    Caps caps;
+    caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = subgroup_size;
+    caps.has_one_subgroup_size = caps.can_pin_subgroup_size = true;
+    caps.has_subgroup_shuffle = caps.has_subgroup_arithmetic = true;
+    caps.max_shared_bytes = shared_bytes;
+    caps.max_threads = 1024;
+    std::fill_n(caps.max_groups, 3, 65535u);
+    caps.parallel_groups = 64;
+    caps.has_f16_storage = caps.has_f16_arithmetic = caps.has_memory_model = true;
+    caps.matrix_shapes = {shape};
+    return caps;
+}
+
+Problem problemOf(uint32_t head_dim)
+{
+    Problem p;
+    p.head_dim = head_dim;
+    p.q_len = p.k_len = 4096;
+    return p;
+}
+
+// Least shared memory that any tile of the shape takes.
+bool fitsAtAll(const Caps& caps, const Problem& p, const MatrixShape& shape)
+{
+    const std::string keys = std::to_string(std::max({shape.n, shape.k, 16u}));
+    const LacunaOption smallest[] = {
+        {"strips", "1"}, {"slices", "1"}, {"tiles", "1"}, {"keys", keys.c_str()}};
+    AttendChoice choice;
+    std::string sentence;
+    return chooseAttend(caps, p, LACUNA_TIER_COOPMAT, smallest, choice, sentence) == LACUNA_SUCCESS;
+}
+
+// The harness's device, of which one workgroup may use so much shared memory.
+Context contextWith(uint32_t shared_bytes, Messages& messages)
+{
+    const host::Handles& h = device().handles();
+    LacunaDeviceRequirements needs = {};
+    REQUIRE(lacunaGetDeviceRequirements(h.get_instance_proc_addr, h.instance, h.physical_device,
+                                        &needs, nullptr) == LACUNA_SUCCESS);
+    VkDeviceCreateInfo info = {VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO};
+    info.pNext = &needs.features;
+    info.enabledExtensionCount = needs.extension_count;
+    info.ppEnabledExtensionNames = needs.extensions;
+    LacunaContextDesc desc = {};
+    desc.header_version = LACUNA_VERSION;
+    desc.get_instance_proc_addr = h.get_instance_proc_addr;
+    desc.instance = h.instance;
+    desc.physical_device = h.physical_device;
+    desc.device = h.device;
+    desc.device_info = &info;
+    desc.max_shared_bytes = shared_bytes;
+    desc.message = Messages::receive;
+    desc.message_user = &messages;
+    LacunaContext context = nullptr;
+    messages.check(lacunaCreateContext(&desc, &context));
+    return Context(context);
+}
+
+struct Made
+{
+    LacunaPlanInfo info = {};
+    double seconds = 0;
+};
+
+Made makePlan(const Case& c)
+{
+    std::vector<LacunaOption> storage;
+    const LacunaPlanDesc desc = c.description(storage);
+    const auto begin = std::chrono::steady_clock::now();
+    const Plan plan = createPlan(device().context(), desc);
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
+    Made made;
+    made.seconds = time.count();
+    REQUIRE(lacunaGetPlanInfo(plan.get(), &made.info) == LACUNA_SUCCESS);
+    return made;
+}
+
+// A method at 75,600 tokens, the size of Wan at 480p and 81 frames, with about a tenth of the
+// pairs.
+Case wanCase(const char* method, std::vector<std::pair<std::string, std::string>> options)
+{
+    Case c = makeCase(
+        kScalar, {.q_heads = 40, .kv_heads = 40, .q_len = 75600, .k_len = 75600, .head_dim = 128},
+        method);
+    c.options = std::move(options);
+    return c;
+}
+
+// The result at a few queries, on the device and by definition.
+void checkSomeQueries(const Case& c, uint64_t seed)
+{
+    INFO(c.id());
+    const Request request = c.request();
+    const Problem& p = request.problem;
+    const Inputs in = normalInputs(c, seed);
+    const Output output = runOnDevice(c, in);
+    for (const uint32_t query : {0u, p.q_len / 3, p.q_len / 2 + 17, p.q_len - 1})
+    {
+        std::vector<uint8_t> mask(size_t(p.heads()) * p.k_len);
+        std::vector<double> out(size_t(p.heads()) * p.head_dim), lse(p.heads());
+        request.method->reference(p, request.options, {in.q.data(), in.k.data()}, query, 1,
+                                  mask.data());
+        attendReference(p, in.q.data(), in.k.data(), in.v.data(), query, 1, mask.data(), out.data(),
+                        lse.data());
+        for (uint32_t head = 0; head < p.heads(); ++head)
+        {
+            const size_t row = size_t(head) * p.q_len + query;
+            CHECK(std::abs(output.lse[row] - lse[head]) <= 1e-5);
+            for (uint32_t d = 0; d < p.head_dim; ++d)
+                CHECK(std::abs(output.out[row * p.head_dim + d] - out[head * p.head_dim + d]) <=
+                      2e-5);
+        }
+    }
+}
+
+} // namespace
+
+TEST_CASE("limits: a smaller tile before a slower tier, with 16, 32, 48 and 64 KiB")
+{
+    struct Gpu
+    {
+        MatrixShape shape;
+        uint32_t subgroup_size;
+    };
+    const Gpu gpus[] = {{{16, 16, 16}, 32}, {{16, 16, 16}, 64}, {{16, 8, 16}, 32},
+                        {{8, 16, 16}, 16},  {{8, 8, 16}, 8},    {{8, 8, 8}, 8}};
+    for (const Gpu& gpu : gpus)
+        for (const uint32_t kib : {16u, 32u, 48u, 64u})
+            for (const uint32_t head_dim : {64u, 128u, 256u})
+            {
+                const Caps caps = gpuWith(gpu.shape, gpu.subgroup_size, kib * 1024);
+                const Problem p = problemOf(head_dim);
+                AttendChoice choice;
+                std::string sentence;
+                INFO(gpu.shape.m, "x", gpu.shape.n, "x", gpu.shape.k, " ", kib,
+                     " KiB, D=", head_dim);
+                REQUIRE(chooseAttend(caps, p, LACUNA_TIER_AUTO, {}, choice, sentence) ==
+                        LACUNA_SUCCESS);
+                INFO(choice.tile.text);
+                CHECK(choice.tile.shared_bytes <= caps.max_shared_bytes);
+                CHECK((choice.variant->tier == LACUNA_TIER_COOPMAT) ==
+                      fitsAtAll(caps, p, gpu.shape));
+                if (choice.variant->tier == LACUNA_TIER_SCALAR)
+                {
+                    const std::string reason = choice.refusals.front().reason;
+                    CHECK(reason.find("bytes of shared memory, the device has 16384") !=
+                          std::string::npos);
+                }
+            }
+    AttendChoice scalar;
+    std::string sentence;
+    CHECK(chooseAttend(gpuWith({16, 16, 16}, 32, 1024), problemOf(256), LACUNA_TIER_SCALAR, {},
+                       scalar, sentence) == LACUNA_SUCCESS);
+}
+
+TEST_CASE("limits: this device with less shared memory chooses smaller tiles, and computes right")
+{
+    Messages messages;
+    uint32_t before = 0;
+    for (const uint32_t kib : {16u, 24u, 32u})
+    {
+        const Context context = contextWith(kib * 1024, messages);
+        for (const uint32_t head_dim : {64u, 128u, 256u})
+        {
+            Case c = makeCase({LACUNA_TIER_COOPMAT, {}}, {.head_dim = head_dim});
+            std::vector<LacunaOption> storage;
+            const LacunaPlanDesc desc = c.description(storage);
+            LacunaPlan made = nullptr;
+            const LacunaResult result = lacunaCreatePlan(context.get(), &desc, &made);
+            const Plan plan(made);
+            if (result == LACUNA_ERROR_UNSUPPORTED)
+            {
+                skip(c.id(), std::to_string(kib) + " KiB are too few, or there are no matrices");
+                continue;
+            }
+            REQUIRE(result == LACUNA_SUCCESS);
+            ++before;
+        }
+    }
+    if (before == 0)
+        return;
+    host::Device small({.self_test = false, .tuned = false, .max_shared_bytes = 16 * 1024});
+    for (const host::SelfTestRow& row : host::selfTest(small, LACUNA_TIER_COOPMAT, true))
+    {
+        INFO(row.tier, " ", row.shape, " error ", row.error, " LSE ", row.lse_error);
+        if (!row.skipped.empty())
+            skip(row.tier + " " + row.shape, row.skipped);
+        CHECK(row.passed());
+    }
+}
+
+TEST_CASE("limits: more shared memory than there is")
+{
+    Messages messages;
+    try
+    {
+        contextWith(~0u, messages);
+        FAIL("it was accepted");
+    }
+    catch (const Error& error)
+    {
+        CHECK(error.result() == LACUNA_ERROR_INVALID_ARGUMENT);
+        CHECK(std::string(error.what())
+                  .starts_with(
+                      "lacunaCreateContext: max_shared_bytes is 4294967295, the device has "));
+    }
+}
+
+TEST_CASE("limits: more heads than a dispatch has workgroups, where blocks are selected")
+{
+    // Text beside the video: a row that keeps all keys, and orders of their own.
+    Case c = makeCase(
+        kScalar,
+        {.batch = 2, .q_heads = 33000, .kv_heads = 11000, .q_len = 5, .k_len = 5, .head_dim = 8},
+        "block_topk");
+    c.desc.grid = {1, 2, 2, 0, 1};
+    c.options = {{"tile", "1x1x2"}, {"keep_ratio", "0.5"}};
+    if (!isWanted(c.id()))
+        return;
+    const Request request = c.request();
+    const Problem& p = request.problem;
+    const Inputs in = normalInputs(c, 41);
+    std::vector<uint8_t> mask(size_t(p.heads()) * p.q_len * p.k_len);
+    request.method->reference(p, request.options, {in.q.data(), in.k.data()}, 0, p.q_len,
+                              mask.data());
+    runTwice(kScalar, c, in, mask);
+}
+
+TEST_CASE("limits: workspace of 75,600 tokens, 40 heads and 128 channels is known, and small")
+{
+    // Methods in the order of the caller; the others copy K and V into their own.
+    Case causal = wanCase("causal", {{"window", "8000"}});
+    Case blocks = wanCase("block_topk", {{"block", "128"}, {"keep_ratio", "0.1"}});
+    Case axial = wanCase("axial", {{"radius", "1"}});
+    Case bands = wanCase("svg1", {{"density", "0.1"}});
+    for (Case* const c : {&axial, &bands})
+        c->desc.grid = {21, 45, 80, 0, 0};
+    for (const Case& c : {causal, blocks, axial, bands, wanCase("streaming", {{"radius", "60"}}),
+                          wanCase("key_spans", {})})
+    {
+        const Made made = makePlan(c);
+        INFO(c.id(), ": ", made.info.workspace_bytes, " bytes, density ", made.info.max_density,
+             ", ", made.seconds, " s");
+        CHECK(made.info.workspace_bytes <= 256'000'000);
+        CHECK(made.info.constants_bytes <= 64'000'000);
+        CHECK(made.seconds < 20);
+    }
+}
+
+TEST_CASE("limits: a million tokens")
+{
+    constexpr uint32_t kTokens = 1u << 20;
+    Case c = makeCase(kScalar,
+                      {.q_heads = 1,
+                       .q_len = kTokens,
+                       .k_len = kTokens,
+                       .head_dim = 8,
+                       .dtype = LACUNA_DTYPE_F32,
+                       .out_dtype = LACUNA_DTYPE_F32},
+                      "streaming");
+    if (isWanted(c.id()))
+        checkSomeQueries(c, 42);
+    c.method = "sliding_tile"; // with an order of its own: K and V are copied
+    c.desc.grid = {16, 256, 256, 0, 0};
+    c.options = {{"window", "1x3x3"}};
+    if (isWanted(c.id()))
+        checkSomeQueries(c, 43);
+
+    // The copies of 128 channels have more workgroups than one dimension of a dispatch.
+    c.desc.head_dim = 128;
+    const Made made = makePlan(c);
+    INFO(made.seconds, " s");
+    CHECK(made.info.workspace_bytes < (uint64_t(5) << 30) / 4);
+    CHECK(made.seconds < 20);
+}
