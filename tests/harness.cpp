@@ -150,7 +150,7 @@ float largest(const std::vector<float>& values)
 host::Device& device()
 {
     if (!g_device)
-        g_device = std::make_unique<host::Device>(host::DeviceOptions{.validation = true});
+        g_device = std::make_unique<host::Device>(host::DeviceOptions{.validation = true, .tuned = false});
     return *g_device;
 }
 

@@ -12,6 +12,13 @@ namespace
 
 using Json = nlohmann::json;
 
+// Empty unless the environment or `lacuna tune` chose the kernel.
+std::string chosenBy(const Json& explain)
+{
+    const std::string who = explain["chosen_by"].get<std::string>();
+    return who == "the library" || who == "the caller" ? "" : " (chosen by " + who + ")";
+}
+
 void printGroups(const Json& r)
 {
     for (const Json& group : r["groups"])
@@ -19,10 +26,10 @@ void printGroups(const Json& r)
         std::string options;
         for (const auto& [name, value] : group["options"].items())
             options += " " + name + "=" + value.get<std::string>();
-        fmt::print("group      {}{}: heads {}, density {:.4f}, {}, {}\n",
+        fmt::print("group      {}{}: heads {}, density {:.4f}, {}, {}{}\n",
                    group["method"].get<std::string>(), options, group["heads"].dump(),
                    group["density"].get<double>(), group["explain"]["tier"].get<std::string>(),
-                   group["explain"]["tile"].get<std::string>());
+                   group["explain"]["tile"].get<std::string>(), chosenBy(group["explain"]));
     }
 }
 
@@ -32,8 +39,8 @@ void printAttendReport(const Json& r)
 {
     fmt::print("device     {}\n", r["device"].get<std::string>());
     if (r.contains("explain"))
-        fmt::print("kernel     {}, {}\n", r["explain"]["tier"].get<std::string>(),
-                   r["explain"]["tile"].get<std::string>());
+        fmt::print("kernel     {}, {}{}\n", r["explain"]["tier"].get<std::string>(),
+                   r["explain"]["tile"].get<std::string>(), chosenBy(r["explain"]));
     else
         printGroups(r);
     fmt::print("density    {:.4f}\n", r["density"].get<double>());

@@ -73,6 +73,7 @@ std::vector<uint32_t> parseSizes(const std::string& text, size_t count, const ch
 // The subcommands, in the order in which help shows them.
 void addDevices(CLI::App& app);
 void addSelftest(CLI::App& app);
+void addTune(CLI::App& app);
 void addMethods(CLI::App& app);
 void addMask(CLI::App& app);
 void addViewMask(CLI::App& app);

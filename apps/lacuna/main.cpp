@@ -49,6 +49,7 @@ int run(int argc, char** argv)
     app.require_subcommand(1);
     addDevices(app);
     addSelftest(app);
+    addTune(app);
     addMethods(app);
     addMask(app);
     addViewMask(app);

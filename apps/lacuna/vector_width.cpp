@@ -21,6 +21,8 @@ namespace lacuna::tool
 namespace
 {
 
+using namespace std::string_view_literals;
+
 #if defined(__linux__) && defined(__x86_64__)
 
 bool isSet(const char* name)
@@ -65,7 +67,9 @@ bool runsScalarOnly(int argc, const char* const* argv)
     const std::vector<std::string_view> words(argv + 1, argv + argc);
     const bool computes =
         !words.empty() && (words[0] == "mask" || words[0] == "attend" || words[0] == "bench" ||
-                           words[0] == "generate");
+                           words[0] == "generate" || words[0] == "tune");
+    if (const char* const tier = std::getenv("LACUNA_TIER"); tier && tier == "coopmat"sv)
+        return false;
     for (size_t i = 1; i < words.size(); ++i)
         if ((words[i].starts_with("--tier=") || words[i - 1] == "--tier") &&
             words[i].find("coopmat") != std::string_view::npos)
@@ -91,7 +95,7 @@ std::string explainVectorWidth()
 {
     if (isSet("LP_NATIVE_VECTOR_WIDTH") || !__builtin_cpu_supports("avx512f") || !allAreLavapipe())
         return "";
-    return "attend, bench, mask and generate set LP_NATIVE_VECTOR_WIDTH=512 on this CPU, where the "
+    return "attend, bench, mask, generate and tune set LP_NATIVE_VECTOR_WIDTH=512 on this CPU, where the "
            "scalar tier is faster and coopmat would crash; --tier coopmat, or a value of your own, "
            "keeps the driver's 256.";
 }

@@ -27,6 +27,7 @@ namespace lacuna::host
 
 class Device;
 class Slicer;
+class Tuner;
 
 // What one device is, and which tiers it gets. `describe_json` is lacunaDescribeContext's object.
 struct DeviceInfo
@@ -54,6 +55,9 @@ struct DeviceOptions
     bool validation = false; // validation and synchronization layers; messages go to validationMessages()
     bool self_test = true;   // known-answer test of each tier; a tier that fails is refused with the reason.
                              // The outcome is kept per device, driver and library under the XDG cache folder
+    bool tuned = true;       // plans that leave tier and tuning open get the tile that `lacuna tune` measured here;
+                             // it is kept in the same folder
+    uint32_t max_shared_bytes = 0; // as in LacunaContextDesc
 };
 
 enum class Memory
@@ -196,9 +200,11 @@ public:
     void check(LacunaResult result) const;
 
 private:
+    friend class Attention;
     friend class Commands;
     friend class Buffer;
     friend class Kernel;
+    friend class Tuner;
     struct Impl;
     std::unique_ptr<Impl> impl_;
 };
@@ -212,7 +218,8 @@ struct Slices
     void add(const Slices& other);
 };
 
-// One plan with its constants and workspace in device memory.
+// One plan with its constants and workspace in device memory. Where desc leaves both tier and tuning open, LACUNA_TIER
+// ("scalar") and LACUNA_TILE ("rows_per_lane=2,keys=8") of the environment say what they are, else DeviceOptions::tuned.
 class Attention
 {
 public:
@@ -312,6 +319,24 @@ struct SelfTestRow
 // thorough: more head dims, lengths, fp32 inputs and a sparse method. Open the device without self_test to see a tier
 // that would be refused.
 std::vector<SelfTestRow> selfTest(Device& device, LacunaTier tier, bool thorough);
+
+// One tile of the micro-benchmark.
+struct TuneRow
+{
+    std::string tier;    // "scalar"
+    std::string tuning;  // "rows_per_lane=2,keys=8"; empty: the tier's default
+    std::string tile;    // as explain() describes it
+    double ms = 0;       // median
+    std::string refused; // why it takes no part: its result is wrong, say; empty: it does
+    bool is_default = false; // what runs without tuning
+    bool is_best = false;
+};
+
+// Times a handful of tiles of each tier that the device gets by itself, on a dense attention. The best one, if it beats
+// the default by more than noise, is what plans with this dtype and head_dim get from now on, also in later runs.
+// `progress` hears how many of how many runs are done.
+std::vector<TuneRow> tune(Device& device, LacunaDtype dtype, uint32_t head_dim,
+                          const std::function<void(size_t done, size_t all)>& progress = {});
 
 // IEEE half precision, round to nearest even.
 uint16_t toHalf(float value);

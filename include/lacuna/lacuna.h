@@ -121,6 +121,8 @@ typedef struct LacunaContextDesc
     uint32_t refusal_count;
     LacunaMessageCallback message; /* may be NULL */
     void* message_user;
+    uint32_t max_shared_bytes; /* shared memory of one workgroup, at most what the device has, and 0 means that: less
+                                  leaves room for others, or shows what a smaller device would do */
 } LacunaContextDesc;
 
 typedef struct LacunaContext_T* LacunaContext;
@@ -223,6 +225,8 @@ typedef struct LacunaPlanDesc
     LacunaTier tier;            /* anything but AUTO forces it, or fails with the reason */
     const LacunaOption* tuning; /* of the kernel, for tests and tuning: "rows", "keys", "shape" ("16x8x16"), ... */
     uint32_t tuning_count;
+    const char* chosen_by; /* who chose tier and tuning, copied for the explanation: "LACUNA_TIER=scalar"; NULL: you,
+                              where they are not empty, else the library */
 
     const LacunaKernelCode* kernels; /* copied; or NULL. Set by lacunaApplyMods: then a query keeps a key when both the
                                         method and your mask keep it. References and LacunaList know the method only */

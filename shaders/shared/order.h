@@ -15,10 +15,9 @@ struct GatherPush
     uvec2 order; // u32, position -> token of the source
     uvec2 dense; // [slices, tokens, vectors]
     uint tokens;
-    uint heads; // of dense
+    uint heads;  // of dense
+    uint slices; // B * heads
     uint source_batch, source_head, source_token;
-    uint first_group;
-    uint slice_groups; // workgroups of one slice
 };
 
 LACUNA_SHARED_END

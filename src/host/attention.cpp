@@ -2,6 +2,8 @@
 // host arrays.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "choice.h"
+#include "impl.h"
 #include "slicer.h"
 
 #include <algorithm>
@@ -11,6 +13,29 @@
 namespace lacuna::host
 {
 
+namespace
+{
+
+// An error about the kernel names who chose it.
+Plan makePlan(Device& device, const Choice& choice)
+{
+    LacunaPlan plan = nullptr;
+    try
+    {
+        device.check(lacunaCreatePlan(device.context(), &choice.desc(), &plan));
+    }
+    catch (const Error& error)
+    {
+        const std::string sentence = error.what();
+        if (choice.chosenBy().empty() || sentence.find("tier '") == std::string::npos)
+            throw;
+        throw Error(error.result(), choice.chosenBy() + ": " + sentence);
+    }
+    return Plan(plan);
+}
+
+} // namespace
+
 Attention::Attention() = default;
 Attention::Attention(Attention&&) noexcept = default;
 Attention& Attention::operator=(Attention&&) noexcept = default;
@@ -18,9 +43,9 @@ Attention::~Attention() = default;
 
 Attention::Attention(Device& device, const LacunaPlanDesc& desc) : device_(&device)
 {
-    LacunaPlan plan = nullptr;
-    device.check(lacunaCreatePlan(device.context(), &desc, &plan));
-    plan_.reset(plan);
+    const Choice choice(desc, device.impl_->tuned);
+    plan_ = makePlan(device, choice);
+    const LacunaPlan plan = plan_.get();
     device.check(lacunaGetPlanInfo(plan, &info_));
     heads_ = desc.batch * desc.q_heads;
     if (info_.constants_bytes != 0)

@@ -237,6 +237,7 @@ void Device::Impl::createContext(const std::vector<std::pair<LacunaTier, std::st
     desc.refusal_count = uint32_t(list.size());
     desc.message = receive;
     desc.message_user = this;
+    desc.max_shared_bytes = options.max_shared_bytes;
     LacunaContext created = nullptr;
     owner.check(lacunaCreateContext(&desc, &created));
     context.reset(created);
@@ -296,6 +297,8 @@ Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>(*thi
     impl_->info.is_usable = true;
     impl_->info.describe_json = text([&](size_t* size, char* json)
                                      { return lacunaDescribeContext(context(), size, json); });
+    if (options.tuned)
+        impl_->tuned.read(impl_->cache_key, impl_->info.describe_json);
 }
 
 Device::~Device() = default;

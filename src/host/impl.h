@@ -6,6 +6,7 @@
 #include "functions.h"
 #include "instance.h"
 #include "timers.h"
+#include "tuned.h"
 
 #include <lacuna/host.hpp>
 
@@ -61,6 +62,7 @@ struct Device::Impl
     VkFence fence = VK_NULL_HANDLE;
     VkPipelineCache pipeline_cache = VK_NULL_HANDLE;
     Timers timers;
+    TunedTiles tuned;
     Buffer staging;
 
     Context context;

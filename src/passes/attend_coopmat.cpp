@@ -171,6 +171,8 @@ void shrinkToFit(const Caps& caps, const Problem& p, Tile& t)
         t.keys /= 2;
     while (is_too_large() && t.strips > 1)
         t.strips /= 2;
+    while (is_too_large() && t.tiles > 1)
+        t.tiles /= 2;
     while (is_too_large() && t.slices > 1)
     {
         t.slices /= 2;

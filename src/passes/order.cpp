@@ -4,8 +4,10 @@
 
 #include "passes.h"
 
+#include "../../shaders/shared/flat_group.h"
 #include "../../shaders/shared/order.h"
 
+#include <algorithm>
 
 namespace lacuna
 {
@@ -42,11 +44,12 @@ Operand gather(PlanBuilder& b, const Operand& operand, Slot order, uint32_t head
     GatherPush push = {};
     push.tokens = operand.tokens;
     push.heads = heads;
+    push.slices = uint32_t(slices);
     push.source_batch = uint32_t(operand.strides.batch / elements_per_vector);
     push.source_head = uint32_t(operand.strides.head / elements_per_vector);
     push.source_token = uint32_t(operand.strides.token / elements_per_vector);
 
-    push.slice_groups =
+    const uint32_t groups =
         uint32_t((uint64_t(operand.tokens) * vectors + kThreads - 1) / kThreads);
     PassBuilder pass = b.pass(Shader::gather, name);
     if (operand.slot == PlanBuilder::caller(Caller::V))
@@ -56,7 +59,9 @@ Operand gather(PlanBuilder& b, const Operand& operand, Slot order, uint32_t head
         .write(offsetof(GatherPush, dense), dense.slot)
         .spec({kThreads, vectors, heads / operand.heads, orders})
         .push(push)
-        .flatGroups(slices * push.slice_groups, offsetof(GatherPush, first_group));
+        .groups(std::min(groups, kGroupsPerRow),
+                std::min(push.slices, b.caps().max_groups[1]),
+                (groups + kGroupsPerRow - 1) / kGroupsPerRow);
     return dense;
 }
 

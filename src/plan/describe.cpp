@@ -119,7 +119,8 @@ std::string explainPlan(const CompiledPlan& plan, const Caps& caps)
 
     json.member("device", caps.device_name).member("driver", caps.driver_name);
     json.member("tier", plan.attend.variant->name).member("tile", plan.attend.tile.text);
-    json.member("work", plan.work).member("has_own_kernel", !plan.attend.words.empty());
+    json.member("chosen_by", plan.chosen_by).member("work", plan.work);
+    json.member("has_own_kernel", !plan.attend.words.empty());
     json.key("refused").open('[');
     for (const AttendChoice::Refusal& refusal : plan.attend.refusals)
         json.open('{').member("tier", refusal.name).member("reason", refusal.reason).close('}');

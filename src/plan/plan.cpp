@@ -124,6 +124,9 @@ LacunaResult makePlan(const LacunaPlanDesc* desc, const Caps& caps, Pipelines& p
         r != LACUNA_SUCCESS)
         return r;
 
+    const bool is_given = desc->tier != LACUNA_TIER_AUTO || desc->tuning_count != 0;
+    plan.chosen_by = desc->chosen_by ? desc->chosen_by : is_given ? "the caller" : "the library";
+
     PlanBuilder builder(problem, caps, pipelines, plan.attend);
     plan.built = plan.request.method->build(builder, problem, plan.request.options);
     if (builder.result() != LACUNA_SUCCESS)

@@ -17,6 +17,7 @@ struct CompiledPlan
 {
     Request request;
     AttendChoice attend;
+    std::string chosen_by; // tier and tile
     Built built;
     std::vector<Pass> passes;
     std::string work; // how ATTEND is divided among workgroups

@@ -1,0 +1,91 @@
+// choice.cpp - what the environment and the table of tuned tiles say of a plan.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "choice.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace lacuna::host
+{
+namespace
+{
+
+std::string environment(const char* name)
+{
+    const char* const value = std::getenv(name);
+    return value ? value : "";
+}
+
+LacunaTier parseTier(const std::string& text)
+{
+    if (text == "scalar")
+        return LACUNA_TIER_SCALAR;
+    if (text == "coopmat")
+        return LACUNA_TIER_COOPMAT;
+    throw Error(LACUNA_ERROR_INVALID_ARGUMENT,
+                "LACUNA_TIER is '" + text + "', expected scalar or coopmat");
+}
+
+} // namespace
+
+std::vector<std::pair<std::string, std::string>> parseTile(const std::string& text,
+                                                           const std::string& source)
+{
+    std::vector<std::pair<std::string, std::string>> pairs;
+    if (text.empty())
+        return pairs;
+    for (size_t begin = 0; begin <= text.size();)
+    {
+        const size_t end = std::min(text.find(',', begin), text.size());
+        const std::string part = text.substr(begin, end - begin);
+        const size_t equals = part.find('=');
+        if (equals == 0 || equals == std::string::npos || equals + 1 == part.size())
+            throw Error(LACUNA_ERROR_INVALID_ARGUMENT,
+                        source + " is '" + text + "', expected name=value, joined by commas");
+        pairs.push_back({part.substr(0, equals), part.substr(equals + 1)});
+        begin = end + 1;
+    }
+    return pairs;
+}
+
+Choice::Choice(const LacunaPlanDesc& desc, const TunedTiles& tuned) : desc_(desc)
+{
+    if (desc.tier != LACUNA_TIER_AUTO || desc.tuning_count != 0)
+        return;
+    const std::string tier = environment("LACUNA_TIER"), tile = environment("LACUNA_TILE");
+    if (tier.empty() && tile.empty())
+    {
+        if (const TunedTile* const best = tuned.find(desc.dtype, desc.head_dim))
+        {
+            desc_.tier = best->tier;
+            setTile(best->tuning, "the tuned tile");
+            chosen_by_ = "lacuna tune on " + best->date;
+        }
+    }
+    else
+    {
+        if (!tier.empty())
+        {
+            desc_.tier = parseTier(tier);
+            chosen_by_ = "LACUNA_TIER=" + tier;
+        }
+        if (!tile.empty())
+        {
+            setTile(tile, "LACUNA_TILE");
+            chosen_by_ += (chosen_by_.empty() ? "LACUNA_TILE=" : " LACUNA_TILE=") + tile;
+        }
+    }
+    desc_.chosen_by = chosen_by_.empty() ? nullptr : chosen_by_.c_str();
+}
+
+void Choice::setTile(const std::string& text, const char* source)
+{
+    pairs_ = parseTile(text, source);
+    for (const auto& [name, value] : pairs_)
+        tuning_.push_back({name.c_str(), value.c_str()});
+    desc_.tuning = tuning_.data();
+    desc_.tuning_count = uint32_t(tuning_.size());
+}
+
+} // namespace lacuna::host
