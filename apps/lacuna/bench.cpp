@@ -243,6 +243,9 @@ void addAttendBench(CLI::App& bench)
     command->add_option("--block", flags->block, "tokens of a block of the random masks")
         ->check(CLI::Range(1, 65536))
         ->capture_default_str();
+    command->add_option("--key-block", flags->key_block,
+                        "tokens of a block of their keys, 1 for single keys; else as --block")
+        ->check(CLI::Range(1, 65536));
     command->add_option("--repeat", flags->repeat, "timed turns")
         ->check(CLI::Range(1, 10000))
         ->capture_default_str();

@@ -34,10 +34,10 @@ uint32_t keptBlocks(uint32_t row, uint32_t rows, uint32_t blocks, uint32_t keep,
 }
 
 // Key blocks of each row and head, drawn at random; adjacent ones are one span.
-host::Attention::Kept randomList(const LacunaPlanDesc& desc, uint32_t block, double density,
-                                 bool is_skewed, uint64_t seed)
+host::Attention::Kept randomList(const LacunaPlanDesc& desc, uint32_t row_block, uint32_t key_block,
+                                 double density, bool is_skewed, uint64_t seed)
 {
-    const auto borders = [&](uint32_t tokens)
+    const auto borders = [&](uint32_t tokens, uint32_t block)
     {
         std::vector<uint32_t> result;
         for (uint64_t token = 0; token < tokens; token += block)
@@ -54,8 +54,8 @@ host::Attention::Kept randomList(const LacunaPlanDesc& desc, uint32_t block, dou
     };
     host::Attention::Kept list;
     list.heads = desc.batch * desc.q_heads;
-    list.row_borders = borders(desc.q_len);
-    list.key_borders = borders(desc.k_len);
+    list.row_borders = borders(desc.q_len, row_block);
+    list.key_borders = borders(desc.k_len, key_block);
     list.q_order = identity(desc.q_len);
     list.k_order = identity(desc.k_len);
 
@@ -128,16 +128,20 @@ BenchCase makeDense(host::Device& device, const BenchFlags& flags, LacunaPlanDes
 BenchCase makeRandom(host::Device& device, const BenchFlags& flags, LacunaPlanDesc desc,
                      const Qkv& qkv, const std::string& tier, double density, bool is_skewed)
 {
+    const uint32_t key_block = flags.key_block ? flags.key_block : flags.block;
     const std::string block = std::to_string(flags.block);
+    const std::string blocks =
+        key_block == flags.block ? block : block + "x" + std::to_string(key_block);
     const LacunaOption option = {"block", block.c_str()};
     desc.tier = DeviceFlags{.tier = tier}.tierValue();
     desc.method = "key_spans";
     desc.options = &option;
     desc.option_count = 1;
     auto measurement = std::make_unique<Measurement>(
-        device, desc, qkv, randomList(desc, flags.block, density, is_skewed, flags.seed));
+        device, desc, qkv,
+        randomList(desc, flags.block, key_block, density, is_skewed, flags.seed));
     return makeCase(flags, desc, qkv, tier,
-                    "random blocks of " + block + (is_skewed ? ", one row keeps all" : ""),
+                    "random blocks of " + blocks + (is_skewed ? ", one row keeps all" : ""),
                     std::move(measurement));
 }
 

@@ -24,7 +24,7 @@ struct BenchFlags
     std::vector<double> densities = {0.25, 0.1};
     std::vector<std::string> methods, peers;
     std::string grid;
-    uint32_t block = 64;
+    uint32_t block = 64, key_block = 0; // 0: as block
     uint32_t repeat = 9;
     uint64_t seed = 1;
     double reference_budget = 2e8;

@@ -103,41 +103,29 @@ void main()
         o[i] = Accumulator(0);
     startRows(params, item);
 
-    if (item.count > 0)
-    {
-        uint i = item.first;
+    Walk walk = startWalk(item, kHasParts);
+    if (hasKeys(walk))
         do
         {
-            const uvec2 span = keysOfSpan(item, i, kHasParts);
-            uint key = span.x;
-            do
+            const Step taken = takeStep(params, item, walk);
+            const bool is_direct = kDirect && !taken.is_packed && taken.count == kKeys;
+            const Rows k = rowsOf(keys, params.k_token, taken, is_direct);
+            const Rows v = rowsOf(values, params.v_token, taken, is_direct);
+            if (!is_direct)
             {
-                const uint end = stepLimit(params, key, span.y);
-                const uint count = min(kKeys, end - key);
-                const bool is_direct = kDirect && count == kKeys;
-                const Rows k = {advance(keys, key, params.k_token * octetBytes(kInputType)),
-                                params.k_token, is_direct};
-                const Rows v = {advance(values, key, params.v_token * octetBytes(kInputType)),
-                                params.v_token, is_direct};
-                if (!is_direct)
-                {
-                    barrier(); // the step before has read kv_tile
-                    stageKeys(k.base, k.stride, count);
-                }
-                if (!is_direct || !kHoldQ)
-                    barrier();
-                scoreTiles(k);
-                barrier(); // S is complete, and K no longer needed
-                if (!is_direct)
-                    stageKeys(v.base, v.stride, count);
-                softmaxRows(params, item, key, count);
+                barrier(); // the step before has read kv_tile, and key_at is complete
+                stageKeys(keys, params.k_token, taken);
+            }
+            if (!is_direct || !kHoldQ)
                 barrier();
-                weighTiles(v);
-                key = kHasWindows ? key + count : key + kKeys;
-            } while (key < span.y);
-            ++i;
-        } while (i < item.first + item.count);
-    }
+            scoreTiles(k);
+            barrier(); // S is complete, and K no longer needed
+            if (!is_direct)
+                stageKeys(values, params.v_token, taken);
+            softmaxRows(params, item, taken);
+            barrier();
+            weighTiles(v);
+        } while (hasKeys(walk));
     barrier(); // shrink has been read
     finishRows(params, item);
     barrier();

@@ -59,6 +59,12 @@ uvec2 windowFrom(AttendParams params, Query query, uint key)
     return uvec2(key < params.sink_keys ? 0 : query.bounds.x, query.bounds.y);
 }
 
+bool isInWindow(AttendParams params, Query query, uint key)
+{
+    const uvec2 kept = windowFrom(params, query, key);
+    return key >= kept.x && key < kept.y;
+}
+
 // The same as columns of a step of `count` keys.
 uvec2 keptColumns(AttendParams params, Query query, uint key, uint count)
 {

@@ -15,13 +15,18 @@
 Accumulator o[kTilesM * kTilesN];
 Queries held[kHoldQ ? kTilesM * kScoreSteps : 1];
 
-// The keys of one step: in kv_tile, or where they are.
+// K or V of one step: in kv_tile, or where they are.
 struct Rows
 {
     uvec2 base;  // the row of the first key
     uint stride; // 16-byte words between rows
     bool is_direct;
 };
+
+Rows rowsOf(uvec2 head, uint stride, Step taken, bool is_direct)
+{
+    return Rows(advance(head, taken.key, stride * octetBytes(kInputType)), stride, is_direct);
+}
 
 Queries stagedQueries(uint m, uint d)
 {

@@ -42,6 +42,7 @@ layout(constant_id = 9) const bool kHasWindows = true;
 layout(constant_id = 10) const bool kHasBoxes = true;
 layout(constant_id = 11) const bool kSoftCap = true;
 #include "attend/keep.glsl"
+#include "attend/walk.glsl"
 
 const uint kQuads = kHeadDim / 4 / kSplit; // of one lane: kSplit * i + part
 const uint kLanes = kThreads / kSplit;     // queries side by side
@@ -51,6 +52,8 @@ vec4 o[kRows * kQuads];
 float row_max[kRows];
 float row_sum[kRows];
 float s[kRows * kKeys]; // logits, then weights, of one step
+uint key_at[kKeys];     // the keys of one step, ascending
+uint filled;            // of them; another one stands in for those beyond
 Query query[kRows];
 
 // 1. Queries, scaled once.
@@ -74,14 +77,36 @@ void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
     }
 }
 
-// 2. Logits of kKeys keys from `key` on; the last one stands in for those beyond the span, which
-// then get no weight.
-void scoreStep(uvec2 keys, AttendParams params, uint key, uint end, uint part)
+// 2. The next keys: of one span, or of as many short ones as it takes.
+void takeKeys(AttendItem item, inout Walk walk)
+{
+    if (walk.span.y - walk.span.x >= kKeys || walk.index == walk.last)
+    {
+        filled = min(kKeys, walk.span.y - walk.span.x);
+        [[unroll]] for (uint j = 0; j < kKeys; ++j)
+            key_at[j] = min(walk.span.x + j, walk.span.y - 1);
+        take(item, walk, filled, kHasParts);
+        return;
+    }
+    filled = 0;
+    [[unroll]] for (uint j = 0; j < kKeys; ++j)
+    {
+        key_at[j] = hasKeys(walk) ? walk.span.x : key_at[max(j, 1) - 1];
+        if (hasKeys(walk))
+        {
+            ++filled;
+            take(item, walk, 1, kHasParts);
+        }
+    }
+}
+
+// 3. Their logits; those beyond `filled` get no weight.
+void scoreStep(uvec2 keys, AttendParams params, uint part)
 {
     const uint stride_bytes = params.k_token * octetBytes(kKeyType);
     uvec2 base[kKeys];
     [[unroll]] for (uint j = 0; j < kKeys; ++j)
-        base[j] = advance(keys, min(key + j, end - 1), stride_bytes);
+        base[j] = advance(keys, key_at[j], stride_bytes);
     [[unroll]] for (uint n = 0; n < kRows * kKeys; ++n)
         s[n] = 0;
 
@@ -104,39 +129,39 @@ void scoreStep(uvec2 keys, AttendParams params, uint key, uint end, uint part)
 
     // A real branch: besides saving work it parts the step into two blocks, which halves what LLVM
     // spills on a CPU.
-    if (key + kKeys > end)
+    if (filled < kKeys)
         [[unroll]] for (uint r = 0; r < kRows; ++r)
             [[unroll]] for (uint j = 0; j < kKeys; ++j)
-                if (key + j >= end)
+                if (j >= filled)
                     s[r * kKeys + j] = kMasked;
 }
 
 // Keys outside of a query's window get no weight either.
-void maskStep(AttendParams params, uint key)
+void maskStep(AttendParams params)
 {
     [[unroll]] for (uint r = 0; r < kRows; ++r)
     {
-        const uvec2 kept = windowFrom(params, query[r], key);
-        if (key < kept.x || key + kKeys > kept.y)
+        const uvec2 kept = query[r].bounds;
+        if (key_at[0] < kept.x || key_at[kKeys - 1] >= kept.y)
             [[unroll]] for (uint j = 0; j < kKeys; ++j)
-                if (key + j < kept.x || key + j >= kept.y)
+                if (!isInWindow(params, query[r], key_at[j]))
                     s[r * kKeys + j] = kMasked;
     }
 }
 
 // The same pair by pair, and the caller's own scores.
-void keepStep(AttendParams params, AttendItem item, uint key, uint end)
+void keepStep(AttendParams params, AttendItem item)
 {
     [[unroll]] for (uint j = 0; j < kKeys; ++j)
     {
-        const Key k = keyAt(params, item, min(key + j, end - 1));
+        const Key k = keyAt(params, item, key_at[j]);
         [[unroll]] for (uint r = 0; r < kRows; ++r)
             s[r * kKeys + j] = keptLogit(params, item, query[r], k, s[r * kKeys + j]);
     }
 }
 
-// 3. Online softmax, and O += P V.
-void weighStep(uvec2 values, uint stride_bytes, uint key, uint end, uint part)
+// 4. Online softmax, and O += P V.
+void weighStep(uvec2 values, uint stride_bytes, uint part)
 {
     float shrink[kRows];
     [[unroll]] for (uint r = 0; r < kRows; ++r)
@@ -157,7 +182,7 @@ void weighStep(uvec2 values, uint stride_bytes, uint key, uint end, uint part)
 
     uvec2 base[kKeys];
     [[unroll]] for (uint j = 0; j < kKeys; ++j)
-        base[j] = advance(values, min(key + j, end - 1), stride_bytes);
+        base[j] = advance(values, key_at[j], stride_bytes);
     [[unroll]] for (uint i = 0; i < kQuads; ++i)
     {
         vec4 v[kKeys];
@@ -174,7 +199,7 @@ void weighStep(uvec2 values, uint stride_bytes, uint key, uint end, uint part)
     }
 }
 
-// 4. O and LSE in the caller's order; a part leaves O as it is, for merge.comp.
+// 5. O and LSE in the caller's order; a part leaves O as it is, for merge.comp.
 void storeRows(AttendParams params, AttendItem item, uint lane, uint part)
 {
     const bool is_part = item.slot != kNone;
@@ -213,26 +238,17 @@ void main()
         return;
 
     loadQueries(params, item, lane, part);
-    if (item.count > 0)
-    {
-        uint i = item.first;
+    Walk walk = startWalk(item, kHasParts);
+    if (hasKeys(walk))
         do
         {
-            const uvec2 span = keysOfSpan(item, i, kHasParts);
-            uint key = span.x;
-            do
-            {
-                const uint end = stepLimit(params, key, span.y);
-                scoreStep(keys, params, key, end, part);
-                if (kHasWindows)
-                    maskStep(params, key);
-                if (kHasBoxes || kHasMods)
-                    keepStep(params, item, key, end);
-                weighStep(values, params.v_token * octetBytes(kKeyType), key, end, part);
-                key = kHasWindows ? min(key + kKeys, end) : key + kKeys;
-            } while (key < span.y);
-            ++i;
-        } while (i < item.first + item.count);
-    }
+            takeKeys(item, walk);
+            scoreStep(keys, params, part);
+            if (kHasWindows)
+                maskStep(params);
+            if (kHasBoxes || kHasMods)
+                keepStep(params, item);
+            weighStep(values, params.v_token * octetBytes(kKeyType), part);
+        } while (hasKeys(walk));
     storeRows(params, item, lane, part);
 }

@@ -39,17 +39,18 @@ float logitOf(AttendParams params, AttendItem item, uint pass, uint key, uint at
 }
 
 // Online softmax: kLanesPerRow neighbouring lanes share the columns of a row.
-void softmaxRows(AttendParams params, AttendItem item, uint key, uint count)
+void softmaxRows(AttendParams params, AttendItem item, Step taken)
 {
     const uint part = threadIndex() % kLanesPerRow;
     [[unroll]] for (uint pass = 0; pass < kRowPasses; ++pass)
     {
         const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
-        const uvec2 kept = keptColumns(params, query[pass], key, count);
+        const uvec2 kept = keptColumns(params, query[pass], taken.key, taken.count);
         float new_max = row_max[pass];
         for (uint j = part; j < kept.y; j += kLanesPerRow)
             if (j >= kept.x)
-                new_max = max(new_max, logitOf(params, item, pass, key + j, row * kScoreStride + j));
+                new_max = max(new_max, logitOf(params, item, pass, keyOf(taken, j),
+                                               row * kScoreStride + j));
         [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
             new_max = max(new_max, subgroupShuffleXor(new_max, step));
 
@@ -60,11 +61,11 @@ void softmaxRows(AttendParams params, AttendItem item, uint key, uint count)
             const uint at = row * kScoreStride + 2 * j;
             const bool keeps_low = 2 * j >= kept.x && 2 * j < kept.y;
             const bool keeps_high = 2 * j + 1 >= kept.x && 2 * j + 1 < kept.y;
-            const uint k = key + 2 * j;
-            const float low =
-                keeps_low ? exp2(logitOf(params, item, pass, k, at) - new_max) : 0;
-            const float high =
-                keeps_high ? exp2(logitOf(params, item, pass, k + 1, at + 1) - new_max) : 0;
+            float low = 0, high = 0;
+            if (keeps_low)
+                low = exp2(logitOf(params, item, pass, keyOf(taken, 2 * j), at) - new_max);
+            if (keeps_high)
+                high = exp2(logitOf(params, item, pass, keyOf(taken, 2 * j + 1), at + 1) - new_max);
             weight[row * kWeightStride + j] = packHalf2x16(vec2(low, high));
             sum += low + high;
         }

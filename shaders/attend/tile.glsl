@@ -30,6 +30,8 @@ layout(constant_id = 15) const bool kHasParts = true;
 layout(constant_id = 16) const bool kHasWindows = true;
 layout(constant_id = 17) const bool kHasBoxes = true;
 layout(constant_id = 18) const bool kSoftCap = true;
+#include "attend/keep.glsl"
+#include "attend/walk.glsl"
 
 const uint kStrips = kThreads / kSubgroupSize / kSlices;
 const uint kRows = kStrips * kTilesM * kM; // queries of the workgroup (Br)
@@ -48,6 +50,7 @@ const uint kTileRows = kHoldQ && kRows > kKeys ? kRows : kKeys;
 
 shared uvec4 q_tile[kHoldQ ? 1 : kRows * kStride];
 shared uvec4 kv_tile[kTileRows * kStride];
+shared uint key_at[kKeys]; // of a step with keys of several spans
 shared float score[kRows * kScoreStride];  // S, and at the end tiles of O
 shared uint weight[kRows * kWeightStride]; // P, two fp16 in a word
 shared float shrink[kRows];                // what a new maximum scales O by
@@ -97,16 +100,56 @@ void stageQueries(AttendParams params, AttendItem item)
     }
 }
 
-// kKeys rows of K or V; base is the row of the first one, `count` of them are in the span.
-void stageKeys(uvec2 base, uint token_stride, uint count)
+// The keys of one step: `count` from `key` on, or those in key_at.
+struct Step
+{
+    uint key;
+    uint count;
+    bool is_packed;
+};
+
+uint keyOf(Step taken, uint column)
+{
+    return taken.is_packed ? key_at[column] : taken.key + column;
+}
+
+// Fills key_at from as many spans as it takes; all threads walk alike.
+void packKeys(AttendItem item, inout Walk walk, inout Step taken)
+{
+    taken.count = 0;
+    taken.is_packed = true;
+    do
+    {
+        const uint piece = min(kKeys - taken.count, walk.span.y - walk.span.x);
+        for (uint i = threadIndex(); i < piece; i += kThreads)
+            key_at[taken.count + i] = walk.span.x + i;
+        taken.count += piece;
+        take(item, walk, piece, kHasParts);
+    } while (taken.count < kKeys && hasKeys(walk));
+}
+
+// With windows a step is a piece of one span, because a row keeps its columns from .. to.
+Step takeStep(AttendParams params, AttendItem item, inout Walk walk)
+{
+    const uint end = stepLimit(params, walk.span.x, walk.span.y);
+    Step taken = Step(walk.span.x, min(kKeys, end - walk.span.x), false);
+    if (!kHasWindows && taken.count < kKeys && walk.index < walk.last)
+        packKeys(item, walk, taken);
+    else
+        take(item, walk, taken.count, kHasParts);
+    return taken;
+}
+
+// Their rows of K or V into kv_tile; base is that of the head.
+void stageKeys(uvec2 base, uint token_stride, Step taken)
 {
     for (uint i = threadIndex(); i < kKeys * kWidth; i += kThreads)
     {
         const uint row = i / kWidth;
         const uint octet = i % kWidth;
         uvec4 channels = uvec4(0);
-        if (row < count && octet < kOctets)
-            channels = loadHalves(base, row * token_stride + octet);
+        if (row < taken.count && octet < kOctets)
+            channels = loadHalves(base, keyOf(taken, row) * token_stride + octet);
         kv_tile[row * kStride + octet] = channels;
     }
 }

@@ -68,7 +68,7 @@ uint32_t sharedBytes(const Tile& t, uint32_t head_dim)
     const uint32_t q_and_kv = staged_rows * width * 16;
     const uint32_t score = t.rows() * (t.keys + 4) * 4;
     const uint32_t weight = t.rows() * (t.keys / 2 + 4) * 4;
-    return q_and_kv + score + weight + t.rows() * 4;
+    return q_and_kv + score + weight + (t.rows() + t.keys) * 4;
 }
 
 // Intel's compilers place one matrix column per lane at their smallest width; elsewhere 32 lanes
