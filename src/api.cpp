@@ -76,7 +76,7 @@ LacunaResult copyText(const std::string& from, size_t* size, char* to)
 }
 
 LacunaResult record(const char* function, VkCommandBuffer cmd, LacunaPlan plan,
-                    const LacunaAttentionBuffers* buffers, bool with_attend, const lacuna::Slice& slice = {})
+                    const LacunaAttentionBuffers* buffers, lacuna::Stages stages, const lacuna::Slice& slice = {})
 {
     const Reporter report(function, plan ? plan->context : nullptr);
     if (!plan)
@@ -84,9 +84,9 @@ LacunaResult record(const char* function, VkCommandBuffer cmd, LacunaPlan plan,
     if (!cmd)
         return report.null("cmd");
     std::string sentence;
-    if (const LacunaResult r = lacuna::checkBuffers(plan->plan, buffers, with_attend, sentence); r != LACUNA_SUCCESS)
+    if (const LacunaResult r = lacuna::checkBuffers(plan->plan, buffers, stages, sentence); r != LACUNA_SUCCESS)
         return report(r, sentence);
-    lacuna::recordPlan(plan->context->device, cmd, plan->plan, *buffers, with_attend, slice);
+    lacuna::recordPlan(plan->context->device, cmd, plan->plan, *buffers, stages, slice);
     return LACUNA_SUCCESS;
 }
 
@@ -285,7 +285,7 @@ LacunaResult lacunaExplainPlan(LacunaPlan plan, size_t* size, char* text)
 
 LacunaResult lacunaCmdAttention(VkCommandBuffer cmd, LacunaPlan plan, const LacunaAttentionBuffers* buffers)
 {
-    return record("lacunaCmdAttention", cmd, plan, buffers, true);
+    return record("lacunaCmdAttention", cmd, plan, buffers, lacuna::Stages::All);
 }
 
 LacunaResult lacunaCmdAttentionSlice(VkCommandBuffer cmd, LacunaPlan plan, const LacunaAttentionBuffers* buffers,
@@ -302,12 +302,18 @@ LacunaResult lacunaCmdAttentionSlice(VkCommandBuffer cmd, LacunaPlan plan, const
         return report(LACUNA_ERROR_INVALID_ARGUMENT,
                       "group_count is " + std::to_string(group_count) + " from first_group " +
                           std::to_string(first_group) + " on, expected 1.." + std::to_string(all - first_group));
-    return record("lacunaCmdAttentionSlice", cmd, plan, buffers, true, {first_group, first_group + group_count});
+    return record("lacunaCmdAttentionSlice", cmd, plan, buffers, lacuna::Stages::All,
+                  {first_group, first_group + group_count});
 }
 
 LacunaResult lacunaCmdSelect(VkCommandBuffer cmd, LacunaPlan plan, const LacunaAttentionBuffers* buffers)
 {
-    return record("lacunaCmdSelect", cmd, plan, buffers, false);
+    return record("lacunaCmdSelect", cmd, plan, buffers, lacuna::Stages::Select);
+}
+
+LacunaResult lacunaCmdReuse(VkCommandBuffer cmd, LacunaPlan plan, const LacunaAttentionBuffers* buffers)
+{
+    return record("lacunaCmdReuse", cmd, plan, buffers, lacuna::Stages::Reuse);
 }
 
 LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list)
@@ -348,9 +354,9 @@ LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list)
     return LACUNA_SUCCESS;
 }
 
-LacunaResult lacunaReferenceMask(const LacunaPlanDesc* desc, const float* q, const float* k, uint32_t first_query,
-                                 uint32_t query_count, uint8_t* mask, LacunaMessageCallback message,
-                                 void* message_user)
+LacunaResult lacunaReferenceMask(const LacunaPlanDesc* desc, const float* q, const float* k, const float* v,
+                                 uint32_t first_query, uint32_t query_count, uint8_t* mask,
+                                 LacunaMessageCallback message, void* message_user)
 {
     const Reporter report("lacunaReferenceMask", message, message_user);
     lacuna::Request request;
@@ -364,9 +370,12 @@ LacunaResult lacunaReferenceMask(const LacunaPlanDesc* desc, const float* q, con
     if (std::strcmp(request.method->kind, "static") != 0 && (!q || !k))
         return report(LACUNA_ERROR_INVALID_ARGUMENT,
                       "q or k is NULL, and method '" + std::string(request.method->name) + "' decides by their values");
+    if (request.method->reads_v && !v)
+        return report(LACUNA_ERROR_INVALID_ARGUMENT,
+                      "v is NULL, and method '" + std::string(request.method->name) + "' decides by its values");
     const lacuna::Problem& p = request.problem;
     std::memset(mask, 0, uint64_t(p.heads()) * query_count * p.k_len);
-    request.method->reference(p, request.options, {q, k}, first_query, query_count, mask);
+    request.method->reference(p, request.options, {q, k, v}, first_query, query_count, mask);
     return LACUNA_SUCCESS;
 }
 

@@ -327,9 +327,10 @@ host::Attention::Kept selectOnDevice(const Case& c, const Inputs& inputs)
     const Problem p = c.request().problem;
     std::vector<LacunaOption> storage;
     const host::Attention attention(device(), c.description(storage));
-    const host::Buffer q = upload(inputs.q, layoutQ(p)), k = upload(inputs.k, layoutK(p));
+    const host::Buffer q = upload(inputs.q, layoutQ(p)), k = upload(inputs.k, layoutK(p)),
+                       v = upload(inputs.v, layoutV(p));
     device().run([&](host::Commands& commands)
-                 { attention.recordSelect(commands, q.memory(), k.memory()); });
+                 { attention.recordSelect(commands, q.memory(), k.memory(), v.memory()); });
     return attention.kept();
 }
 

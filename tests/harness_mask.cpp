@@ -53,7 +53,7 @@ std::vector<uint8_t> definitionOf(const Case& c, const Inputs& inputs)
     const Request request = c.request();
     const Problem& p = request.problem;
     std::vector<uint8_t> mask(size_t(p.heads()) * p.q_len * p.k_len);
-    request.method->reference(p, request.options, {inputs.q.data(), inputs.k.data()}, 0, p.q_len,
+    request.method->reference(p, request.options, {inputs.q.data(), inputs.k.data(), inputs.v.data()}, 0, p.q_len,
                               mask.data());
     return mask;
 }

@@ -62,7 +62,7 @@ static void testReference(void)
     desc.head_dim = 8;
     desc.dtype = LACUNA_DTYPE_F32;
     desc.scale = 0.5f;
-    check(lacunaReferenceMask(&desc, NULL, NULL, 0, 1, mask, onMessage, NULL) == LACUNA_SUCCESS, "mask");
+    check(lacunaReferenceMask(&desc, NULL, NULL, NULL, 0, 1, mask, onMessage, NULL) == LACUNA_SUCCESS, "mask");
     check(mask[0] == 1 && mask[1] == 1, "dense keeps all");
     check(lacunaReferenceAttention(&desc, q, k, v, 0, 1, mask, out, lse, onMessage, NULL) == LACUNA_SUCCESS,
           "attention");
@@ -74,7 +74,7 @@ static void testReference(void)
     check(out[0] == 0 && isinf(lse[0]) && lse[0] < 0, "is 0, with LSE -inf");
 
     desc.head_dim = 12;
-    check(lacunaReferenceMask(&desc, NULL, NULL, 0, 1, mask, onMessage, NULL) == LACUNA_ERROR_INVALID_ARGUMENT,
+    check(lacunaReferenceMask(&desc, NULL, NULL, NULL, 0, 1, mask, onMessage, NULL) == LACUNA_ERROR_INVALID_ARGUMENT,
           "head_dim 12");
     check(strstr(last_sentence, "head_dim is 12") != NULL, "the sentence names it");
 }
@@ -101,6 +101,7 @@ static void testNulls(void)
     check(lacunaCmdAttentionSlice(NULL, NULL, NULL, 0, 1) == LACUNA_ERROR_INVALID_ARGUMENT,
           "cmdAttentionSlice(NULL)");
     check(lacunaCmdSelect(NULL, NULL, NULL) == LACUNA_ERROR_INVALID_ARGUMENT, "cmdSelect(NULL)");
+    check(lacunaCmdReuse(NULL, NULL, NULL) == LACUNA_ERROR_INVALID_ARGUMENT, "cmdReuse(NULL)");
     lacunaDestroyPlan(NULL);
     lacunaDestroyContext(NULL);
 }

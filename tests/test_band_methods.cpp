@@ -125,7 +125,7 @@ TEST_CASE("svg1, rainfusion and sparse_vdit are one band after frame 0, whatever
         return options;
     };
     const Mask rain = maskOf("rainfusion", with(one, {{"bandwidth", "0.2"}}), grid);
-    const Mask svg = maskOf("svg1", with(one, {{"density", "0.249"}, {"sinks", "1"}}), grid);
+    const Mask svg = maskOf("svg1", with(one, {{"heads", "spatial"}, {"density", "0.249"}}), grid);
     const Mask vdit = maskOf("sparse_vdit", {{"block", "1"}, {"density", "0.25"}}, grid);
     bool same = true;
     for (size_t query = 30; query < 90; ++query)

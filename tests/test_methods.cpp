@@ -114,7 +114,7 @@ std::vector<uint8_t> referenceMask(const Request& request, const Inputs& inputs)
 {
     const Problem& p = request.problem;
     std::vector<uint8_t> mask(size_t(p.heads()) * p.q_len * p.k_len);
-    request.method->reference(p, request.options, {inputs.q.data(), inputs.k.data()}, 0, p.q_len, mask.data());
+    request.method->reference(p, request.options, {inputs.q.data(), inputs.k.data(), inputs.v.data()}, 0, p.q_len, mask.data());
     return mask;
 }
 

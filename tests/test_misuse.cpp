@@ -145,7 +145,7 @@ const WrongPlan kWrongPlans[] = {
     {"option 'tile'", [](auto& d) { makeVideo(d), setOptions(d, "sliding_tile", kHugeTile); }},
     {"option 'heads' of method 'svg1' is for 3 heads, expected 1 or 2",
      [](auto& d) { makeVideo(d), setOptions(d, "svg1", kThreeHeads); }},
-    {"is 'spatial,temporary', expected one of spatial|temporal|full for all heads, or one for each",
+    {"is 'spatial,temporary', expected one of spatial|temporal|full|online for all heads, or one for each",
      [](auto& d) { makeVideo(d), setOptions(d, "svg1", kUnknownHead); }},
     {"is 'spatial*0,full'", [](auto& d) { makeVideo(d), setOptions(d, "svg1", kNoHead); }},
     {"is 'spatial,'", [](auto& d) { makeVideo(d), setOptions(d, "svg1", kEmptyHead); }},
@@ -341,6 +341,8 @@ TEST_CASE("recording: every wrong buffer is named, and nothing is recorded")
     checkSentence(good.own.heard, LACUNA_ERROR_INVALID_ARGUMENT, "lacunaCmdAttention", "cmd is NULL");
     CHECK(lacunaCmdSelect(VK_NULL_HANDLE, good.plan.get(), &good.buffers) == LACUNA_ERROR_INVALID_ARGUMENT);
     checkSentence(good.own.heard, LACUNA_ERROR_INVALID_ARGUMENT, "lacunaCmdSelect", "cmd is NULL");
+    CHECK(lacunaCmdReuse(VK_NULL_HANDLE, good.plan.get(), &good.buffers) == LACUNA_ERROR_INVALID_ARGUMENT);
+    checkSentence(good.own.heard, LACUNA_ERROR_INVALID_ARGUMENT, "lacunaCmdReuse", "cmd is NULL");
 }
 
 TEST_CASE("queries of a plan: NULLs and texts that are too small")
@@ -376,7 +378,7 @@ TEST_CASE("the reference: ranges of queries and missing inputs")
     std::vector<uint8_t> mask(2 * 16 * 16);
     std::vector<double> out(2 * 16 * 16);
     const auto maskOf = [&](uint32_t first, uint32_t count)
-    { return lacunaReferenceMask(&desc, nullptr, nullptr, first, count, mask.data(), Heard::receive, &heard); };
+    { return lacunaReferenceMask(&desc, nullptr, nullptr, nullptr, first, count, mask.data(), Heard::receive, &heard); };
     CHECK(maskOf(0, 16) == LACUNA_SUCCESS);
     for (const auto& [first, count] : {std::pair(0u, 0u), {0u, 17u}, {16u, 1u}, {~0u, 2u}})
     {
@@ -392,6 +394,6 @@ TEST_CASE("the reference: ranges of queries and missing inputs")
     desc.method = "key_spans";
     CHECK(maskOf(0, 16) == LACUNA_ERROR_UNSUPPORTED);
     checkSentence(heard, LACUNA_ERROR_UNSUPPORTED, "lacunaReferenceMask", "'key_spans'");
-    CHECK(lacunaReferenceMask(nullptr, nullptr, nullptr, 0, 1, mask.data(), nullptr, nullptr) ==
+    CHECK(lacunaReferenceMask(nullptr, nullptr, nullptr, nullptr, 0, 1, mask.data(), nullptr, nullptr) ==
           LACUNA_ERROR_INVALID_ARGUMENT);
 }

@@ -201,7 +201,7 @@ TEST_CASE("hostile rules")
               "expected one");
     checkRule(R"({"method": "radial", "density": 0.5})", "rules[1].density", "its own options");
     checkRule(R"({"method": "svg1", "options": {"heads": "spatial,wide"}})", "options.heads",
-              "spatial|temporal|full for all heads");
+              "spatial|temporal|full|online for all heads");
     checkRule(R"({"method": "svg1", "options": {"heads": "full*99999999999"}})", "options.heads",
               "as in a,b*3");
     checkRule(R"({"method": "sliding_tile", "options": {"window": "3x3x3,1x1"}})", "options.window",

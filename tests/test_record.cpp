@@ -301,11 +301,13 @@ TEST_CASE("recording allocates nothing")
         const LacunaResult select = lacunaCmdSelect(nowhere, plan.get(), &job.buffers);
         const LacunaResult slice =
             lacunaCmdAttentionSlice(nowhere, plan.get(), &job.buffers, 1, info.group_count - 1);
+        const LacunaResult reuse = lacunaCmdReuse(nowhere, plan.get(), &job.buffers);
         const uint64_t after = g_allocations;
         INFO(method);
         CHECK(attention == LACUNA_SUCCESS);
         CHECK(select == LACUNA_SUCCESS);
         CHECK(slice == LACUNA_SUCCESS);
+        CHECK(reuse == LACUNA_SUCCESS);
         CHECK(after == before);
         CHECK(g_dispatches >= info.pass_count);
     }

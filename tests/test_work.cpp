@@ -209,7 +209,7 @@ TEST_CASE("work: static and dynamic methods in parts, in an order of their own")
             const Problem& p = request.problem;
             const Inputs in = normalInputs(c, 15);
             std::vector<uint8_t> mask(size_t(p.heads()) * p.q_len * p.k_len);
-            request.method->reference(p, request.options, {in.q.data(), in.k.data()}, 0, p.q_len,
+            request.method->reference(p, request.options, {in.q.data(), in.k.data(), in.v.data()}, 0, p.q_len,
                                       mask.data());
             runTwice(kernel, c, in, mask);
         }

@@ -164,8 +164,9 @@ struct Reference
     std::vector<uint8_t> mask(const Piece& piece)
     {
         std::vector<uint8_t> mask(uint64_t(desc.batch) * desc.q_heads * piece.count * desc.k_len);
-        check(lacunaReferenceMask(&desc, qkv.q.values.data(), qkv.k.values.data(), piece.first,
-                                  piece.count, mask.data(), receive, this));
+        check(lacunaReferenceMask(&desc, qkv.q.values.data(), qkv.k.values.data(),
+                                  qkv.v.values.data(), piece.first, piece.count, mask.data(),
+                                  receive, this));
         return mask;
     }
     void attend(const Piece& piece, const uint8_t* mask, std::vector<double>& out,

@@ -151,7 +151,7 @@ host::Attention::Kept Measurement::kept(size_t index) const
     const LacunaAttentionBuffers buffers =
         run.buffers(q_.memory(), k_.memory(), v_.memory(), out_.memory());
     device_->run([&](host::Commands& commands)
-                 { run.attention->recordSelect(commands, buffers.q, buffers.k); });
+                 { run.attention->recordSelect(commands, buffers.q, buffers.k, buffers.v); });
     return run.attention->kept();
 }
 

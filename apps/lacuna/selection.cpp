@@ -20,17 +20,29 @@ host::Buffer upload(host::Device& device, const Tensor& tensor)
     return buffer;
 }
 
-// Methods that cannot decide without values are refused here, by name.
-void needStatic(const std::string& method)
+void refuseGiven(const std::string& method)
 {
-    const std::string kind = registryRow(method)["kind"];
-    if (kind == "given")
+    if (registryRow(method)["kind"] == "given")
         throw InputError(fmt::format(
             "method '{}' takes its list from the program that calls it, there is none here",
             method));
-    if (kind == "dynamic")
-        throw InputError(fmt::format(
-            "method '{}' decides by q and k: --q and --k (or --qkv) are missing", method));
+}
+
+bool readsV(const std::string& method)
+{
+    return registryRow(method)["reads_v"];
+}
+
+// Without values only what the shape decides can be shown.
+void requireStatic(const host::Attention& attention, const std::string& method)
+{
+    LacunaList list = {};
+    lacunaGetPlanList(attention.plan(), &list);
+    if (list.region == LACUNA_REGION_CONSTANTS && list.k_order_heads != 0)
+        return;
+    throw InputError(fmt::format("method '{}' decides by {} (or --qkv) are missing", method,
+                                 readsV(method) ? "q, k and v: --q, --k and --v"
+                                                : "q and k: --q and --k"));
 }
 
 } // namespace
@@ -38,7 +50,7 @@ void needStatic(const std::string& method)
 void SelectionFlags::add(CLI::App& command, bool with_tokens)
 {
     method.add(command);
-    tensors.add(command, false);
+    tensors.add(command, true);
     command.add_option("--heads", heads, "heads, when there is no --q")->check(CLI::PositiveNumber);
     if (with_tokens)
         command.add_option("--tokens", tokens,
@@ -51,12 +63,12 @@ Selection::Selection(SelectionFlags& flags)
     flags.method.apply(desc_);
     if (flags.tensors.given())
     {
-        qkv_ = loadQkv(flags.tensors, false);
+        qkv_ = loadQkv(flags.tensors, readsV(flags.method.method));
         qkv_->describe(desc_);
         desc_.dtype = qkv_->dtype();
         return;
     }
-    needStatic(flags.method.method);
+    refuseGiven(flags.method.method);
     const LacunaVideoGrid& g = desc_.grid;
     const uint64_t tokens = flags.method.grid.empty() ? flags.tokens
                                                       : uint64_t(g.frames) * g.height * g.width +
@@ -76,20 +88,23 @@ Selection::Selection(SelectionFlags& flags)
 host::Attention Selection::select(host::Device& device) const
 {
     host::Attention attention(device, desc_);
-    host::Buffer q, k;
+    host::Buffer q, k, v;
     if (qkv_)
     {
         q = upload(device, qkv_->q);
         k = upload(device, qkv_->k);
+        if (!qkv_->v.values.empty())
+            v = upload(device, qkv_->v);
     }
     else
     {
+        requireStatic(attention, desc_.method);
         const uint64_t bytes = uint64_t(desc_.q_heads) * desc_.q_len * desc_.head_dim * 2;
         q = device.createBuffer(bytes);
         k = device.createBuffer(bytes);
     }
     device.run([&](host::Commands& commands)
-               { attention.recordSelect(commands, q.memory(), k.memory()); });
+               { attention.recordSelect(commands, q.memory(), k.memory(), v.memory()); });
     throwIfInterrupted();
     return attention;
 }

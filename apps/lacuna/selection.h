@@ -11,7 +11,7 @@
 namespace lacuna::tool
 {
 
-// --method, --set, --grid, --text-before, --text-after, --q, --k, --qkv, --heads, --device.
+// --method, --set, --grid, --text-before, --text-after, --q, --k, --v, --qkv, --heads, --device.
 struct SelectionFlags
 {
     DeviceFlags device;

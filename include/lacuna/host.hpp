@@ -236,7 +236,12 @@ public:
     // As lacunaCmdAttention, with barriers before and after.
     void record(Commands& commands, const LacunaMemory& q, const LacunaMemory& k, const LacunaMemory& v,
                 const LacunaMemory& out, const LacunaMemory& lse = {}) const;
-    void recordSelect(Commands& commands, const LacunaMemory& q, const LacunaMemory& k) const;
+    // As lacunaCmdReuse: with the keys that were kept last time.
+    void recordReuse(Commands& commands, const LacunaMemory& q, const LacunaMemory& k, const LacunaMemory& v,
+                     const LacunaMemory& out, const LacunaMemory& lse = {}) const;
+    // v is for methods that decide by it.
+    void recordSelect(Commands& commands, const LacunaMemory& q, const LacunaMemory& k,
+                      const LacunaMemory& v = {}) const;
     // All buffers given, for method `key_spans`; constants and workspace are filled in.
     void record(Commands& commands, LacunaAttentionBuffers buffers) const;
     // The same with a timer around each pass, of its name. Passes that could overlap then do not.

@@ -335,9 +335,16 @@ LACUNA_API LacunaResult lacunaCmdAttentionSlice(VkCommandBuffer cmd, LacunaPlan 
                                                 const LacunaAttentionBuffers* buffers, uint64_t first_group,
                                                 uint64_t group_count);
 
-/* Records the stages before ATTEND only, to look at the list of kept keys; same contract. v, out and lse are ignored. */
+/* Records the stages before ATTEND only, to look at the list of kept keys; same contract. out and lse are ignored, and
+ * so is v but for methods that decide by it (`reads_v` in lacunaDescribeMethods). */
 LACUNA_API LacunaResult lacunaCmdSelect(VkCommandBuffer cmd, LacunaPlan plan,
                                         const LacunaAttentionBuffers* buffers);
+
+/* Records ATTEND only, over the list that the workspace has from lacunaCmdAttention or lacunaCmdSelect with the same
+ * plan: for a mask that serves several steps. q, k and v may be others, the workspace must be the same and have been left
+ * alone. Same contract; before this call make the earlier writes to the workspace visible too. */
+LACUNA_API LacunaResult lacunaCmdReuse(VkCommandBuffer cmd, LacunaPlan plan,
+                                       const LacunaAttentionBuffers* buffers);
 
 /* Looking at what was kept ---------------------------------------------------------------------- */
 
@@ -384,13 +391,14 @@ LACUNA_API LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list);
 
 /* The method's mask as its paper defines it, in double precision on the host, without any device.
  *
- * q, k     dense fp32 [B, Hq, Nq, D] and [B, Hkv, Nk, D]; may be NULL for a static method
+ * q, k, v  dense fp32 [B, Hq, Nq, D], [B, Hkv, Nk, D] and [B, Hkv, Nk, D]; may be NULL for a static method, and v for
+ *          any that does not decide by it
  * first_query, query_count   the queries wanted
  * mask     uint8 [B * Hq, query_count, Nk] in the caller's token order, written: 1 = kept
  */
 LACUNA_API LacunaResult lacunaReferenceMask(const LacunaPlanDesc* desc, const float* q, const float* k,
-                                            uint32_t first_query, uint32_t query_count, uint8_t* mask,
-                                            LacunaMessageCallback message, void* message_user);
+                                            const float* v, uint32_t first_query, uint32_t query_count,
+                                            uint8_t* mask, LacunaMessageCallback message, void* message_user);
 
 /* Attention under a mask in double precision on the host.
  *

@@ -10,6 +10,7 @@
 #include "attend/finish.glsl"
 #include "lib/flat_group.glsl"
 #include "lib/memory.glsl"
+#include "lib/soft_cap.glsl"
 #include "shared/attend.h"
 
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer ParamsView
@@ -104,13 +105,6 @@ void storePartialSum(uvec2 partial, uint row, uint head_dim, float row_max, floa
 {
     const uint at = (row + 1) * ((head_dim + kPartialExtra) / 4) - 1;
     Vec4Array(partial).at[at] = vec4(row_max, row_sum, 0, 0);
-}
-
-// c * tanh(x / c); exp2 may overflow to infinity or vanish, and both are right.
-float softCap(float logit, float cap)
-{
-    const float kLog2e = 1.44269504088896341;
-    return cap - 2 * cap / (exp2(2 * kLog2e / cap * logit) + 1);
 }
 
 #endif

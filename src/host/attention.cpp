@@ -121,11 +121,30 @@ void Attention::record(Commands& commands, const LacunaMemory& q, const LacunaMe
     record(commands, buffers);
 }
 
-void Attention::recordSelect(Commands& commands, const LacunaMemory& q, const LacunaMemory& k) const
+void Attention::recordReuse(Commands& commands, const LacunaMemory& q, const LacunaMemory& k,
+                            const LacunaMemory& v, const LacunaMemory& out,
+                            const LacunaMemory& lse) const
 {
     LacunaAttentionBuffers buffers = {};
     buffers.q = q;
     buffers.k = k;
+    buffers.v = v;
+    buffers.out = out;
+    buffers.lse = lse;
+    buffers.constants = constants_.memory();
+    buffers.workspace = workspace_.memory();
+    commands.barrier();
+    device_->check(lacunaCmdReuse(commands.handle(), plan_.get(), &buffers));
+    commands.barrier();
+}
+
+void Attention::recordSelect(Commands& commands, const LacunaMemory& q, const LacunaMemory& k,
+                             const LacunaMemory& v) const
+{
+    LacunaAttentionBuffers buffers = {};
+    buffers.q = q;
+    buffers.k = k;
+    buffers.v = v;
     buffers.constants = constants_.memory();
     buffers.workspace = workspace_.memory();
     commands.barrier();

@@ -136,8 +136,8 @@ void reference(const LacunaPlanDesc& desc, const std::vector<float>& q, const st
     std::vector<uint8_t> mask(uint64_t(desc.q_heads) * desc.q_len * desc.k_len);
     out.resize(uint64_t(desc.q_heads) * desc.q_len * desc.head_dim);
     lse.resize(uint64_t(desc.q_heads) * desc.q_len);
-    LacunaResult result = lacunaReferenceMask(&desc, q.data(), k.data(), 0, desc.q_len, mask.data(),
-                                              Sentence::receive, &sentence);
+    LacunaResult result = lacunaReferenceMask(&desc, q.data(), k.data(), v.data(), 0, desc.q_len,
+                                              mask.data(), Sentence::receive, &sentence);
     if (result >= 0)
         result = lacunaReferenceAttention(&desc, q.data(), k.data(), v.data(), 0, desc.q_len,
                                           mask.data(), out.data(), lse.data(), Sentence::receive,

@@ -34,11 +34,12 @@ struct Built
     double max_density = 1; // kept pairs / all pairs: exact for a static list, else an upper bound
 };
 
-// Dense fp64 views of the caller's q and k for reference(); null for a static method.
+// Dense views of the caller's q, k and v for reference(); null for a static method.
 struct ReferenceInputs
 {
     const float* q = nullptr; // [B, Hq, Nq, D]
     const float* k = nullptr; // [B, Hkv, Nk, D]
+    const float* v = nullptr; // [B, Hkv, Nk, D]; null unless Method::reads_v
 };
 
 // The last step of a static method: K and V brought into the order of the keys (V first, see gatherTokens), and attention
@@ -65,6 +66,7 @@ struct Method
     const char* title; // what it keeps, in one clause
     const char* paper; // "arXiv 2502.04507, Sliding Tile Attention"; "" for none
     const char* kind;  // "static": the list depends on the shape only; "dynamic": on q and k; "given": by the caller
+    bool reads_v = false; // dynamic, and it may depend on v too
     std::span<const OptionDesc> options;
 
     // Empty when the method can serve this problem, else one clause: "needs a video grid". Called before build.

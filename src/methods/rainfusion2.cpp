@@ -16,11 +16,12 @@
 //          with tokens of frame 0 keep every key, and every query keeps them. Text queries keep
 //          every key, text keys are kept by every query.
 // Paper    RainFusion2.0, arXiv 2512.24086, and the authors' code for its versions 2 and 3, which
-//          select alike: version 3 may use the list of an earlier step again. keep_ratio is 1 minus
-//          their sparsity, 0.8 for videos and 0.6 for images. There a block as good as the last one
-//          kept is kept as well, after a softmax that makes far ones equal to 0: here exactly so
-//          many are. There text counts among the M blocks and is moved to the end, and H or W below
-//          8 is refused. The report speaks of windows of 3 axes, the code has those of a frame.
+//          select alike: version 3 may use the list of an earlier step again, as lacunaCmdReuse
+//          does here. keep_ratio is 1 minus their sparsity, 0.8 for videos and 0.6 for images.
+//          There a block as good as the last one kept is kept as well, after a softmax that makes
+//          far ones equal to 0: here exactly so many are. There text counts among the M blocks and
+//          is moved to the end, and H or W below 8 is refused. The report speaks of windows of 3
+//          axes, the code has those of a frame.
 // Cost     Mq * Mk * (D + Mk) multiply-adds per head, one read of Q and K, one copy of K and V.
 // Passes   pool q, pool k, block scores, top mass, spans of kept keys, gather V, gather K, attend
 // Limits   the scores are fp32 in the workspace: 4 * B * Hq * M^2 bytes.

@@ -84,17 +84,8 @@ std::string addressFault(const Problem& p)
     return {};
 }
 
-// In base 2, as the kernels have all logits, and finite; no slot where there are none.
-Slot sinkLogits(PlanBuilder& b)
-{
-    std::vector<float> sinks;
-    for (const float logit : b.problem().sink_logits)
-        sinks.push_back(std::max(float(logit * std::log2(std::exp(1.0))), -1e37f));
-    return sinks.empty() ? Slot{} : b.constants(sinks);
-}
-
-// A dense fp32 copy of K or V. It belongs to ATTEND: lacunaCmdSelect, which has no V, stops before
-// it.
+// A dense fp32 copy of K or V. It belongs to ATTEND: lacunaCmdSelect, which may have no V, stops
+// before it.
 Operand widen(PlanBuilder& b, const Operand& operand, const char* name)
 {
     constexpr uint32_t kThreads = 64;
@@ -126,6 +117,14 @@ Operand widen(PlanBuilder& b, const Operand& operand, const char* name)
 }
 
 } // namespace
+
+Slot sinkLogits(PlanBuilder& b)
+{
+    std::vector<float> sinks;
+    for (const float logit : b.problem().sink_logits)
+        sinks.push_back(std::max(float(logit * std::log2(std::exp(1.0))), -1e37f));
+    return sinks.empty() ? Slot{} : b.constants(sinks);
+}
 
 std::span<const AttendVariant* const> attendVariants()
 {

@@ -95,6 +95,9 @@ LacunaResult replaceKernel(const Caps& caps, const Problem& problem,
                            std::span<const LacunaKernelCode> kernels, AttendChoice& choice,
                            std::string& sentence);
 
+// The sink logits in base 2, as the kernels have all logits, and finite; no slot where there are none.
+Slot sinkLogits(PlanBuilder& b);
+
 // Records the dispatch: one workgroup per work item, see work.h.
 void attend(PlanBuilder& b, const AttendInputs& inputs);
 

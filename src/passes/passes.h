@@ -29,7 +29,7 @@ Operand operandV(const Problem& problem);
 
 // ORDER: a dense copy of `operand` with token perm[i] at position i (uint32 [tokens]). An empty order returns `operand`.
 // With an order for each query head the copy has all query heads, also where they shared the keys of one head.
-// Gather v when the list is done: lacunaCmdSelect is given no v, and stops before that pass.
+// Gather v when the list is done: lacunaCmdSelect stops before that pass.
 Operand gatherTokens(PlanBuilder& b, const Operand& operand, const TokenOrder& order, const char* name);
 
 // The same with an order made on the device, uint32 [B * Hq, tokens].
@@ -91,5 +91,17 @@ List spansFromBits(PlanBuilder& b, Slot bits, uint32_t rows, const TokenOrder& k
 
 // LIST: a list built on the host, in the constants.
 List staticSpans(PlanBuilder& b, const KeySpans& spans);
+
+// Some lists for the same queries and keys, and which of them each head gets.
+struct Profile
+{
+    KeySpans lists;                // list i in the place of head i; no row is empty
+    std::vector<uint32_t> choices; // [Hq]: a list, or the number of lists: list 0 or 1, as measured
+    std::vector<uint32_t> samples; // queries that are measured, as the caller counts them
+};
+// ESTIMATE and LIST: attention under lists 0 and 1 is compared with dense attention for the sampled queries, and a head
+// to be measured gets list 1 where that has the smaller squared error. Queries and keys are in the caller's order. It
+// reads v: a method that uses it says so, see Method::reads_v.
+List chooseLists(PlanBuilder& b, const Profile& profile, const TokenOrder& queries);
 
 } // namespace lacuna

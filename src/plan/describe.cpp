@@ -126,8 +126,8 @@ std::string explainPlan(const CompiledPlan& plan, const Caps& caps)
         json.open('{').member("tier", refusal.name).member("reason", refusal.reason).close('}');
     json.close(']');
 
-    const bool is_static = std::string_view(method.kind) == "static";
-    json.member("max_density", plan.built.max_density).member("density_is_exact", is_static);
+    const bool is_exact = plan.built.list.known != nullptr;
+    json.member("max_density", plan.built.max_density).member("density_is_exact", is_exact);
     json.member("flops", plan.flops());
     json.member("dense_flops", plan.flops() / plan.built.max_density);
     json.member("bytes_once", plan.bytesOnce()).member("bytes_streamed", plan.bytesStreamed());
@@ -187,7 +187,8 @@ std::string describeMethods()
     for (const Method* method : allMethods())
     {
         json.open('{').member("name", method->name).member("title", method->title);
-        json.member("paper", method->paper).member("kind", method->kind).key("options").open('[');
+        json.member("paper", method->paper).member("kind", method->kind).member("reads_v", method->reads_v);
+        json.key("options").open('[');
         for (const OptionDesc& option : method->options)
             writeOption(json, option);
         json.close(']').close('}');

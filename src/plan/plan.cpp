@@ -171,7 +171,21 @@ double CompiledPlan::bytesStreamed() const
     return tiles * built.max_density * p.k_len * 2.0 * p.head_dim * dtypeBytes(p.dtype);
 }
 
-LacunaResult checkBuffers(const CompiledPlan& plan, const LacunaAttentionBuffers* buffers, bool with_attend,
+// Do the passes before ATTEND read v?
+bool selectsByV(const CompiledPlan& plan)
+{
+    for (const Pass& pass : plan.passes)
+    {
+        if (pass.is_attend)
+            break;
+        for (const Patch& patch : pass.patches)
+            if (patch.slot == PlanBuilder::caller(Caller::V))
+                return true;
+    }
+    return false;
+}
+
+LacunaResult checkBuffers(const CompiledPlan& plan, const LacunaAttentionBuffers* buffers, Stages stages,
                           std::string& sentence)
 {
     sentence.clear();
@@ -185,6 +199,8 @@ LacunaResult checkBuffers(const CompiledPlan& plan, const LacunaAttentionBuffers
         return tensorExtent(s, p.batch, heads, tokens, p.head_dim) * dtypeBytes(dtype);
     };
     const auto used = [&](uint64_t bytes, bool is_used) { return is_used ? bytes : 0; };
+    const bool with_attend = stages != Stages::Select;
+    const bool needs_v = with_attend || selectsByV(plan);
     const bool is_given = std::strcmp(plan.request.method->kind, "given") == 0;
     const uint64_t given_ranges = uint64_t(p.heads()) * plan.built.q_order.blocks() * 8;
 
@@ -196,7 +212,7 @@ LacunaResult checkBuffers(const CompiledPlan& plan, const LacunaAttentionBuffers
         {"constants", buffers->constants, plan.constants.size(), 256},
         {"q", buffers->q, tensor(p.q, p.q_heads, p.q_len, p.dtype), 16},
         {"k", buffers->k, tensor(p.k, p.kv_heads, p.k_len, p.dtype), 16},
-        {"v", buffers->v, used(tensor(p.v, p.kv_heads, p.k_len, p.dtype), with_attend), 16},
+        {"v", buffers->v, used(tensor(p.v, p.kv_heads, p.k_len, p.dtype), needs_v), 16},
         {"ranges", buffers->ranges, used(given_ranges, is_given), 8},
         {"spans", buffers->spans, used(8, is_given), 8},
     };
@@ -215,15 +231,17 @@ LacunaResult checkBuffers(const CompiledPlan& plan, const LacunaAttentionBuffers
 }
 
 void recordPlan(const DeviceFunctions& vk, VkCommandBuffer cmd, const CompiledPlan& plan,
-                const LacunaAttentionBuffers& buffers, bool with_attend, const Slice& slice)
+                const LacunaAttentionBuffers& buffers, Stages stages, const Slice& slice)
 {
     uint64_t pass_begin = 0, pass_end = 0;
+    bool is_attend = false; // this pass, and all after it
     for (const Pass& pass : plan.passes)
     {
-        if (pass.is_attend && !with_attend)
-            break;
+        is_attend |= pass.is_attend;
         pass_begin = pass_end;
         pass_end += pass.groupCount();
+        if (stages == (is_attend ? Stages::Select : Stages::Reuse))
+            continue;
         const uint64_t begin = std::max(slice.begin, pass_begin), end = std::min(slice.end, pass_end);
         if (begin >= end)
             continue;

@@ -34,8 +34,16 @@ struct CompiledPlan
 LacunaResult makePlan(const LacunaPlanDesc* desc, const Caps& caps, Pipelines& pipelines, CompiledPlan& plan,
                       std::string& sentence);
 
-// Checks addresses, sizes and overlap of what the passes up to (and, if `with_attend`, including) ATTEND touch.
-LacunaResult checkBuffers(const CompiledPlan& plan, const LacunaAttentionBuffers* buffers, bool with_attend,
+// The passes that are recorded: all, those before ATTEND, or ATTEND over the list that the workspace has.
+enum class Stages
+{
+    All,
+    Select,
+    Reuse
+};
+
+// Checks addresses, sizes and overlap of what the passes touch.
+LacunaResult checkBuffers(const CompiledPlan& plan, const LacunaAttentionBuffers* buffers, Stages stages,
                           std::string& sentence);
 
 // Groups of a plan, counted over its passes one after the other, see Pass::groupCount.
@@ -47,6 +55,6 @@ struct Slice
 
 // Records the groups of a slice. Allocates nothing and cannot fail: checkBuffers comes first.
 void recordPlan(const DeviceFunctions& vk, VkCommandBuffer cmd, const CompiledPlan& plan,
-                const LacunaAttentionBuffers& buffers, bool with_attend, const Slice& slice);
+                const LacunaAttentionBuffers& buffers, Stages stages, const Slice& slice);
 
 } // namespace lacuna
