@@ -54,7 +54,8 @@ TEST_CASE("bf16: every value survives, ties go to even, NaN stays NaN")
 TEST_CASE("bf16: what is pooled, gathered, compared and attended")
 {
     for (const Case& c : {bfloatCase("dense", {}), bfloatCase("block_topk", {{"keep_ratio", "0.3"}}),
-                          bfloatCase("jenga", {}), bfloatCase("vorta", {{"heads", "coreset"}})})
+                          bfloatCase("jenga", {}), bfloatCase("vorta", {{"heads", "coreset"}}),
+                          bfloatCase("svg1", {{"heads", "online"}})})
         checkOnEveryKernel(c, normalInputs(c, 8));
 }
 

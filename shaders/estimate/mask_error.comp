@@ -3,7 +3,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 //
-// in     q, k, v  fp16 or fp32 [B, Hq or Hkv, N, D], strided
+// in     q, k, v  [B, Hq or Hkv, N, D], strided
 // in     samples  u32 {token, list row} [samples]
 // in     ranges   u32 {first, count} [2, rows], the lists of the two masks
 // in     spans    u32 {begin, end}
@@ -13,7 +13,7 @@
 // grid   (samples, slices, 1), one workgroup per sampled query
 // spec   0 kThreads   workgroup size, at least D / 4
 //        1 kHeadDim   D
-//        2 kIsF32     1: q, k and v are fp32, 0: fp16
+//        2 kType      LacunaDtype of q, k and v
 //        3 kGroup     query heads for each head of k and v
 //        4 kSoftCap   1: logits are capped
 // shared 32 bytes per invocation and D * 4 bytes
@@ -31,7 +31,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint kThreads = 128;
 layout(constant_id = 1) const uint kHeadDim = 64;
-layout(constant_id = 2) const uint kIsF32 = 0;
+layout(constant_id = 2) const uint kType = kF16;
 layout(constant_id = 3) const uint kGroup = 1;
 layout(constant_id = 4) const uint kSoftCap = 0;
 
@@ -56,15 +56,14 @@ Cursors cursorsOf(uint row)
                    cursorOf(Uvec2Array(push.ranges).at[push.rows + row]));
 }
 
-vec4 loadQuad(uvec2 base, uint token, uint stride, uint quad)
+vec4 quadOf(uvec2 base, uint token, uint stride, uint quad)
 {
-    const uint at = 2 * token * stride + quad;
-    return kIsF32 != 0 ? Vec4Array(base).at[at] : unpackHalf4(Uvec2Array(base).at[at]);
+    return loadQuad(base, 2 * token * stride + quad, kType);
 }
 
 uvec2 headOf(uvec2 tensor, uint batch, uint head)
 {
-    return advance(tensor, batch + head, kIsF32 != 0 ? 32 : 16);
+    return advance(tensor, batch + head, octetBytes(kType));
 }
 
 // In base 2.
@@ -73,7 +72,7 @@ float logitOf(uvec2 k, uint key)
     float logit = 0;
     uint quad = 0;
     do
-        logit += dot(query[quad], loadQuad(k, key, push.k_token, quad));
+        logit += dot(query[quad], quadOf(k, key, push.k_token, quad));
     while (++quad < kQuads);
     return kSoftCap != 0 ? softCap(logit, push.cap_log2) : logit;
 }
@@ -150,7 +149,7 @@ void measure(uvec2 k, uvec2 v, uint row, float sink, uvec2 errors)
         do
         {
             const vec4 weight = weights[min(i, count - 1)];
-            const vec4 value = loadQuad(v, begin + min(i, count - 1), push.v_token, quad);
+            const vec4 value = quadOf(v, begin + min(i, count - 1), push.v_token, quad);
             if (i < count && part < kParts)
             {
                 dense += weight.x * value;
@@ -188,7 +187,7 @@ void main()
         const float sink = FloatArray(push.sinks).at[head];
         if (gl_LocalInvocationIndex < kQuads)
             query[gl_LocalInvocationIndex] =
-                push.scale_log2 * loadQuad(q, sampled.x, push.q_token, gl_LocalInvocationIndex);
+                push.scale_log2 * quadOf(q, sampled.x, push.q_token, gl_LocalInvocationIndex);
         barrier();
         measure(k, v, sampled.y, sink,
                 advance(push.errors, slice * gl_NumWorkGroups.x + gl_WorkGroupID.x, 16));

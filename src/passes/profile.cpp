@@ -70,7 +70,7 @@ Slot maskErrors(PlanBuilder& b, const Profile& profile, const TokenOrder& querie
         .read(offsetof(MaskErrorPush, spans), spans)
         .read(offsetof(MaskErrorPush, sinks), sinksOfHeads(b))
         .write(offsetof(MaskErrorPush, errors), errors)
-        .spec({kErrorThreads, p.head_dim, p.dtype == LACUNA_DTYPE_F32, p.q_heads / p.kv_heads,
+        .spec({kErrorThreads, p.head_dim, uint32_t(p.dtype), p.q_heads / p.kv_heads,
                p.soft_cap > 0})
         .push(push)
         .groups(uint32_t(samples.size()), std::min(push.slices, b.caps().max_groups[1]));
