@@ -1,6 +1,7 @@
 // api.cpp - every lacuna* entry point: checks handles, forwards, reports the sentence; nothing else.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "data/named_order.h"
 #include "gpu/caps.h"
 #include "gpu/pipelines.h"
 #include "gpu/requirements.h"
@@ -308,6 +309,30 @@ LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list)
         list->k_order = nullptr;
     list->windows = built.list.bounds ? &built.list.bounds->windows[0].begin : nullptr;
     list->sinks = built.list.bounds ? built.list.bounds->sinks : 0;
+    return LACUNA_SUCCESS;
+}
+
+LacunaResult lacunaGetTokenOrder(const char* name, const LacunaVideoGrid* grid, const uint32_t box[3], uint32_t* order,
+                                 uint32_t* inverse, LacunaMessageCallback message, void* message_user)
+{
+    const Reporter report("lacunaGetTokenOrder", message, message_user);
+    if (!name || !grid)
+        return report.null(name ? "grid" : "name");
+    lacuna::VideoGrid video;
+    std::string sentence;
+    if (!lacuna::makeGrid(*grid, video, sentence))
+        return report(LACUNA_ERROR_INVALID_ARGUMENT, sentence);
+    const lacuna::Size3 sides = box ? lacuna::Size3{box[0], box[1], box[2]} : lacuna::Size3{};
+    const std::vector<uint32_t> tokens = lacuna::namedOrder(name, video, box ? &sides : nullptr, sentence);
+    if (!sentence.empty())
+        return report(LACUNA_ERROR_INVALID_ARGUMENT, sentence);
+    for (uint32_t place = 0; place < tokens.size(); ++place)
+    {
+        if (order)
+            order[place] = tokens[place];
+        if (inverse)
+            inverse[tokens[place]] = place;
+    }
     return LACUNA_SUCCESS;
 }
 

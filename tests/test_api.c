@@ -46,6 +46,21 @@ static void testTexts(void)
     free(text);
 }
 
+/* A table of one row for each token goes into another order, and back. */
+static void testOrder(void)
+{
+    const LacunaVideoGrid grid = {2, 1, 3, 1, 0};
+    const uint32_t expected[7] = {0, 1, 4, 2, 5, 3, 6};
+    uint32_t order[7], inverse[7];
+    check(lacunaGetTokenOrder("hwt", &grid, NULL, order, inverse, onMessage, NULL) == LACUNA_SUCCESS, "an order");
+    check(memcmp(order, expected, sizeof order) == 0, "the frames of a pixel side by side");
+    for (uint32_t i = 0; i < 7; ++i)
+        check(inverse[order[i]] == i, "the inverse");
+    check(lacunaGetTokenOrder("tile", &grid, NULL, order, NULL, onMessage, NULL) == LACUNA_ERROR_INVALID_ARGUMENT,
+          "no box");
+    check(strstr(last_sentence, "box is NULL") != NULL, "the sentence names it");
+}
+
 /* Two equal keys: the output is the mean of the values, the LSE is logit + ln 2. */
 static void testReference(void)
 {
@@ -104,6 +119,7 @@ static void testNulls(void)
 int main(void)
 {
     testTexts();
+    testOrder();
     testReference();
     testNulls();
     printf("%d failures\n", failures);

@@ -151,6 +151,33 @@ LACUNA_API LacunaResult lacunaDescribeContext(LacunaContext context, size_t* siz
  */
 LACUNA_API LacunaResult lacunaDescribeMethods(size_t* size, char* text);
 
+/* Token orders -------------------------------------------------------------------------------- */
+
+/* The tokens of a video: text_before, then frames * height * width in raster order, then text_after.
+ * All zero for a plain sequence. */
+typedef struct LacunaVideoGrid
+{
+    uint32_t frames;
+    uint32_t height;
+    uint32_t width;
+    uint32_t text_before;
+    uint32_t text_after;
+} LacunaVideoGrid;
+
+/* An order of the tokens of a video, for what you reorder yourself, once for the whole model: hidden states and RoPE
+ * tables. Row i of the reordered table is row order[i] of yours, and row i of yours is row inverse[i] of that one.
+ *
+ * name     "thw", "twh", "hwt", "htw", "wht" and "wth": axes from the slowest to the fastest, thw is raster order;
+ *          "tile": boxes, ragged at the borders; "voxel": whole boxes, then the rest in raster order; "hilbert",
+ *          "gilbert", and "sliced_gilbert", a gilbert curve in each frame; "rotated": frame 0 last
+ * box      of "tile" and "voxel": frames, rows and columns; NULL for the others
+ * order    uint32 [tokens of the grid], written: the token at each place; text keeps its place. May be NULL
+ * inverse  uint32 [tokens of the grid], written: the place of each token. May be NULL
+ */
+LACUNA_API LacunaResult lacunaGetTokenOrder(const char* name, const LacunaVideoGrid* grid, const uint32_t box[3],
+                                            uint32_t* order, uint32_t* inverse, LacunaMessageCallback message,
+                                            void* message_user);
+
 /* Plans --------------------------------------------------------------------------------------- */
 
 typedef enum LacunaDtype
@@ -167,17 +194,6 @@ typedef struct LacunaOption
     const char* name;
     const char* value;
 } LacunaOption;
-
-/* The tokens of a video: text_before, then frames * height * width in raster order, then text_after.
- * All zero for a plain sequence. */
-typedef struct LacunaVideoGrid
-{
-    uint32_t frames;
-    uint32_t height;
-    uint32_t width;
-    uint32_t text_before;
-    uint32_t text_after;
-} LacunaVideoGrid;
 
 /* Distances in elements between batches, heads and tokens; each a multiple of 8. All zero means dense [B, H, N, D]. */
 typedef struct LacunaStrides
@@ -215,6 +231,9 @@ typedef struct LacunaPlanDesc
     LacunaTier tier;            /* anything but AUTO forces it, or fails with the reason */
     const LacunaOption* tuning; /* of the kernel, for tests and tuning: "rows", "keys", "shape" ("16x8x16"), ... */
     uint32_t tuning_count;
+
+    const uint32_t* order; /* [Nq], copied, or NULL; method `key_spans` only: ranges and spans count the places of this
+                              order, in which place i has token order[i]; q, k, v and out keep the caller's */
 } LacunaPlanDesc;
 
 typedef struct LacunaPlan_T* LacunaPlan;

@@ -6,9 +6,10 @@
 //   the caller's spans  {begin, end}                 --+--> attend
 //
 // Idea     row r holds queries r * block .. (r + 1) * block - 1; for head h of batch b its spans are
-//          spans[first .. first + count] with {first, count} = ranges[(b * Hq + h) * rows + r].
+//          spans[first .. first + count] with {first, count} = ranges[(b * Hq + h) * rows + r]. Queries and keys are
+//          counted in LacunaPlanDesc::order, where the caller gives one.
 // Cost     what the spans keep.
-// Passes   attend
+// Passes   with an order gather v and gather k, attend
 // Limits   spans must be ascending, disjoint and within 0..Nk: they are read on the device, where nothing checks them.
 //          There is no reference mask, because the list exists on the device only.
 
@@ -43,10 +44,13 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
     Built built;
     built.q_order = rasterOrder(p.q_len, block);
     built.k_order = rasterOrder(p.k_len, block);
+    built.q_order.perm = built.k_order.perm = p.order;
     built.list.ranges = PlanBuilder::caller(Caller::Ranges);
     built.list.spans = PlanBuilder::caller(Caller::Spans);
     built.list.head_stride = built.q_order.blocks();
-    attend(b, {operandQ(p), operandK(p), operandV(p), built.q_order, built.list});
+    const Operand v = gatherTokens(b, operandV(p), built.k_order, "gather v");
+    const Operand k = gatherTokens(b, operandK(p), built.k_order, "gather k");
+    attend(b, {operandQ(p), k, v, built.q_order, built.list});
     return built;
 }
 

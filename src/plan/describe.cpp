@@ -80,6 +80,7 @@ void writeShape(Json& json, const Problem& p)
     json.member("q_len", p.q_len).member("k_len", p.k_len).member("head_dim", p.head_dim);
     json.member("dtype", dtypeName(p.dtype)).member("out_dtype", dtypeName(p.out_dtype)).member("scale", p.scale);
     json.member("soft_cap", p.soft_cap).member("has_sink_logits", !p.sink_logits.empty());
+    json.member("has_order", !p.order.empty());
     json.close('}');
 }
 

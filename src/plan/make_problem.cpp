@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string_view>
 
 namespace lacuna
 {
@@ -91,19 +92,36 @@ void checkGrid(Checker& check, const LacunaPlanDesc& d, Problem& p)
         check.require(g.text_before == 0 && g.text_after == 0, "grid has text tokens but no frames x height x width");
         return;
     }
-    check.range("grid.frames", g.frames, 1, kMaxTokens);
-    check.range("grid.height", g.height, 1, kMaxTokens);
-    check.range("grid.width", g.width, 1, kMaxTokens);
-    check.range("grid.text_before", g.text_before, 0, kMaxTokens);
-    check.range("grid.text_after", g.text_after, 0, kMaxTokens);
-    if (!check.sentence.empty())
+    if (!check.sentence.empty() || !makeGrid(g, p.grid, check.sentence))
         return;
-    p.grid.size = {g.frames, g.height, g.width};
-    p.grid.text_before = g.text_before;
-    p.grid.text_after = g.text_after;
     check.require(p.grid.tokens() == p.q_len && p.grid.tokens() == p.k_len,
                   "grid has " + std::to_string(p.grid.tokens()) + " tokens, but q_len is " + std::to_string(p.q_len) +
                       " and k_len is " + std::to_string(p.k_len));
+}
+
+// A bijection on the tokens.
+void checkOrder(Checker& check, const LacunaPlanDesc& d, Problem& p)
+{
+    if (!d.order || !check.sentence.empty())
+        return;
+    if (!check.require(p.q_len == p.k_len, "order needs as many keys as queries, there are " +
+                                               std::to_string(p.k_len) + " and " + std::to_string(p.q_len)))
+        return;
+    p.order.assign(d.order, d.order + p.q_len);
+    std::vector<bool> is_there(p.q_len);
+    for (uint32_t place = 0; place < p.q_len; ++place)
+    {
+        const uint32_t token = p.order[place];
+        if (token < p.q_len && !is_there[token])
+        {
+            is_there[token] = true;
+            continue;
+        }
+        check.require(false, "order[" + std::to_string(place) + "] is " + std::to_string(token) +
+                                 (token < p.q_len ? ", which is there twice: expected every token once"
+                                                  : ", expected 0.." + std::to_string(p.q_len - 1)));
+        return;
+    }
 }
 
 Strides checkStrides(Checker& check, const char* name, const LacunaStrides& s, uint32_t heads, uint32_t tokens,
@@ -173,6 +191,21 @@ bool checkHeads(const Problem& p, const Method& method, const Options& options,
 
 } // namespace
 
+bool makeGrid(const LacunaVideoGrid& from, VideoGrid& grid, std::string& sentence)
+{
+    Checker check = {sentence};
+    check.range("grid.frames", from.frames, 1, kMaxTokens);
+    check.range("grid.height", from.height, 1, kMaxTokens);
+    check.range("grid.width", from.width, 1, kMaxTokens);
+    check.range("grid.text_before", from.text_before, 0, kMaxTokens);
+    check.range("grid.text_after", from.text_after, 0, kMaxTokens);
+    if (!sentence.empty())
+        return false;
+    grid = {{from.frames, from.height, from.width}, from.text_before, from.text_after};
+    return check.require(grid.tokens() <= kMaxTokens, "grid has " + std::to_string(grid.tokens()) +
+                                                          " tokens, expected at most " + std::to_string(kMaxTokens));
+}
+
 uint64_t tensorExtent(const Strides& s, uint32_t batch, uint32_t heads, uint32_t tokens, uint32_t head_dim)
 {
     return uint64_t(batch - 1) * s.batch + uint64_t(heads - 1) * s.head + uint64_t(tokens - 1) * s.token + head_dim;
@@ -191,6 +224,7 @@ LacunaResult makeRequest(const LacunaPlanDesc* desc, Request& request, std::stri
     checkShape(check, *desc, p);
     checkLogits(check, *desc, p);
     checkGrid(check, *desc, p);
+    checkOrder(check, *desc, p);
     p.q = checkStrides(check, "q_strides", desc->q_strides, p.q_heads, p.q_len, p.head_dim);
     p.k = checkStrides(check, "k_strides", desc->k_strides, p.kv_heads, p.k_len, p.head_dim);
     p.v = checkStrides(check, "v_strides", desc->v_strides, p.kv_heads, p.k_len, p.head_dim);
@@ -211,6 +245,11 @@ LacunaResult makeRequest(const LacunaPlanDesc* desc, Request& request, std::stri
         return LACUNA_ERROR_INVALID_ARGUMENT;
     }
     const std::string owner = std::string("method '") + request.method->name + "'";
+    if (desc->order && std::string_view(request.method->kind) != "given")
+    {
+        sentence = owner + " has its own order, expected NULL as order";
+        return LACUNA_ERROR_INVALID_ARGUMENT;
+    }
     if (!parseOptions(request.method->options, {desc->options, desc->option_count}, owner.c_str(), request.options,
                       sentence))
         return LACUNA_ERROR_INVALID_ARGUMENT;

@@ -35,6 +35,7 @@ struct Problem
     double scale = 1;
     double soft_cap = 0;            // 0: none
     std::vector<float> sink_logits; // [Hq] or empty
+    std::vector<uint32_t> order;    // [Nq], of the caller's list; empty is the identity
 
     uint32_t heads() const { return batch * q_heads; }
     uint32_t keyHead(uint32_t q_head) const { return q_head / (q_heads / kv_heads); }
