@@ -53,7 +53,7 @@ float row_max[kRows];
 float row_sum[kRows];
 float s[kRows * kKeys]; // logits, then weights, of one step
 uint key_at[kKeys];     // the keys of one step, ascending
-uint filled;            // of them; another one stands in for those beyond
+uint filled;            // bit j: key_at[j] is one; else it stands in for none
 Query query[kRows];
 
 // 1. Queries, scaled once.
@@ -77,30 +77,38 @@ void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
     }
 }
 
-// 2. The next keys: of one span, or of as many short ones as it takes.
+// 2. The next keys: of one span, or of as many short ones as it takes. No branches there: with
+// 512-bit vectors lavapipe (Mesa 26.1) takes what they choose for different in each lane.
 void takeKeys(AttendItem item, inout Walk walk)
 {
     if (walk.span.y - walk.span.x >= kKeys || walk.index == walk.last)
     {
-        filled = min(kKeys, walk.span.y - walk.span.x);
+        const uint count = min(kKeys, walk.span.y - walk.span.x);
+        filled = (1u << count) - 1;
         [[unroll]] for (uint j = 0; j < kKeys; ++j)
             key_at[j] = min(walk.span.x + j, walk.span.y - 1);
-        take(item, walk, filled, kHasParts);
-        return;
+        walk.span.x += count;
     }
-    filled = 0;
-    [[unroll]] for (uint j = 0; j < kKeys; ++j)
+    else
     {
-        key_at[j] = hasKeys(walk) ? walk.span.x : key_at[max(j, 1) - 1];
-        if (hasKeys(walk))
+        filled = 0;
+        [[unroll]] for (uint j = 0; j < kKeys; ++j)
         {
-            ++filled;
-            take(item, walk, 1, kHasParts);
+            const uint taken = uint(hasKeys(walk));
+            key_at[j] = taken == 1 ? walk.span.x : key_at[max(j, 1) - 1];
+            filled |= taken << j;
+            walk.span.x += taken;
+            const uint step = uint(!hasKeys(walk) && walk.index < walk.last);
+            walk.index += step;
+            const uvec2 next = keysOfSpan(item, walk.index, kHasParts);
+            walk.span = step == 1 ? next : walk.span;
         }
     }
+    if (!hasKeys(walk) && walk.index < walk.last)
+        toSpan(item, walk, walk.index + 1, kHasParts);
 }
 
-// 3. Their logits; those beyond `filled` get no weight.
+// 3. Their logits; those that stand in get no weight.
 void scoreStep(uvec2 keys, AttendParams params, uint part)
 {
     const uint stride_bytes = params.k_token * octetBytes(kKeyType);
@@ -129,10 +137,10 @@ void scoreStep(uvec2 keys, AttendParams params, uint part)
 
     // A real branch: besides saving work it parts the step into two blocks, which halves what LLVM
     // spills on a CPU.
-    if (filled < kKeys)
+    if (filled != (1u << kKeys) - 1)
         [[unroll]] for (uint r = 0; r < kRows; ++r)
             [[unroll]] for (uint j = 0; j < kKeys; ++j)
-                if (j >= filled)
+                if ((filled >> j & 1u) == 0)
                     s[r * kKeys + j] = kMasked;
 }
 
