@@ -74,6 +74,7 @@ void addMethods(CLI::App& app);
 void addMask(CLI::App& app);
 void addViewMask(CLI::App& app);
 void addSimulate(CLI::App& app);
+void addOrder(CLI::App& app);
 void addAttend(CLI::App& app);
 void addBench(CLI::App& app);
 void addCalibrate(CLI::App& app);

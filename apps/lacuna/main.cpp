@@ -53,6 +53,7 @@ int run(int argc, char** argv)
     addMask(app);
     addViewMask(app);
     addSimulate(app);
+    addOrder(app);
     addAttend(app);
     addBench(app);
     addCalibrate(app);
