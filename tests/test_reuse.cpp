@@ -73,7 +73,6 @@ TEST_CASE("reuse: new values under the keys that were kept before, for methods o
                    {"rainfusion2", {{"block", "16"}, {"window", "2"}}, false},
                    {"jenga", {{"block", "16"}, {"keep_ratio", "0"}}, false},
                    {"vorta", {}, false}, // its order of the keys is made on the device
-                   {"svg1", {{"density", "0.2"}, {"block", "8"}, {"align", "1"}}, false},
                    {"streaming", {}, true}};
     for (const auto& one : methods)
         for (const LacunaTier tier : {LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT})

@@ -146,7 +146,7 @@ TEST_CASE("svg1 online: spatial where both masks cost the same")
 TEST_CASE("svg1 online: shared keys, two batches, capped logits and sink logits")
 {
     const float sinks[] = {0.5f, -1.0f, 3.0f, 0.0f};
-    for (const LacunaDtype dtype : {LACUNA_DTYPE_F16, LACUNA_DTYPE_F32})
+    for (const LacunaDtype dtype : {LACUNA_DTYPE_F16, LACUNA_DTYPE_F32, LACUNA_DTYPE_BF16})
         for (const uint32_t head_dim : {8u, 72u, 256u})
         {
             Case c = caseOf(narrow({{"rows", "16"}}), {4, 5, 6, 2, 3}, 4, head_dim);

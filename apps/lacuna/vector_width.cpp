@@ -65,9 +65,12 @@ bool allAreLavapipeInChild()
 bool runsScalarOnly(int argc, const char* const* argv)
 {
     const std::vector<std::string_view> words(argv + 1, argv + argc);
-    const bool computes =
-        !words.empty() && (words[0] == "mask" || words[0] == "attend" || words[0] == "bench" ||
-                           words[0] == "generate" || words[0] == "tune");
+    // The rows of a list may follow the kernel's tile, and that the width: all that show or run one
+    // agree.
+    constexpr std::string_view kCommands[] = {"attend",   "bench",    "calibrate", "generate",
+                                              "mask", "simulate", "tune",      "view-mask"};
+    const bool computes = !words.empty() && std::find(std::begin(kCommands), std::end(kCommands),
+                                                      words[0]) != std::end(kCommands);
     if (const char* const tier = std::getenv("LACUNA_TIER"); tier && tier == "coopmat"sv)
         return false;
     for (size_t i = 1; i < words.size(); ++i)
@@ -95,7 +98,7 @@ std::string explainVectorWidth()
 {
     if (isSet("LP_NATIVE_VECTOR_WIDTH") || !__builtin_cpu_supports("avx512f") || !allAreLavapipe())
         return "";
-    return "attend, bench, mask, generate and tune set LP_NATIVE_VECTOR_WIDTH=512 on this CPU, where the "
+    return "commands that run or show a method set LP_NATIVE_VECTOR_WIDTH=512 on this CPU, where the "
            "scalar tier is faster and coopmat would crash; --tier coopmat, or a value of your own, "
            "keeps the driver's 256.";
 }

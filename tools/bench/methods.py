@@ -27,7 +27,8 @@ CLIP = ["streaming radius=2", "sliding_tile tile=4x4x4 window=3x3x3", "neighborh
 GRID = "21x30x52"
 SHAPE = "1x1x32760x128"
 WAN = ["streaming radius=2", "sliding_tile tile=7x6x4 window=3x3x3", "neighborhood window=9x15x25 stride=3x5x5",
-       "grat tile=3x6x13", "radial", "axial axis=spatial radius=2", "svg1 density=0.3", "svg1 heads=temporal density=0.3",
+       "grat tile=3x6x13", "radial", "axial axis=spatial radius=2", "svg1 density=0.3",
+       "svg1 heads=spatial density=0.3", "svg1 heads=temporal density=0.3",
        "sparse_vdit heads=multi_diagonal density=0.25", "rainfusion heads=temporal", "rainfusion2", "paro",
        "block_topk keep_ratio=0.25", "jenga"]
 
