@@ -77,7 +77,7 @@ LacunaResult copyText(const std::string& from, size_t* size, char* to)
 }
 
 LacunaResult record(const char* function, VkCommandBuffer cmd, LacunaPlan plan,
-                    const LacunaAttentionBuffers* buffers, bool with_attend)
+                    const LacunaAttentionBuffers* buffers, bool with_attend, const lacuna::Slice& slice = {})
 {
     const Reporter report(function, plan ? plan->context : nullptr);
     if (!plan)
@@ -87,7 +87,7 @@ LacunaResult record(const char* function, VkCommandBuffer cmd, LacunaPlan plan,
     std::string sentence;
     if (const LacunaResult r = lacuna::checkBuffers(plan->plan, buffers, with_attend, sentence); r != LACUNA_SUCCESS)
         return report(r, sentence);
-    lacuna::recordPlan(plan->context->device, cmd, plan->plan, *buffers, with_attend);
+    lacuna::recordPlan(plan->context->device, cmd, plan->plan, *buffers, with_attend, slice);
     return LACUNA_SUCCESS;
 }
 
@@ -243,7 +243,23 @@ LacunaResult lacunaGetPlanInfo(LacunaPlan plan, LacunaPlanInfo* info)
     if (!info)
         return report.null("info");
     *info = {plan->plan.constants.size(),     plan->plan.workspace_bytes, uint32_t(plan->plan.passes.size()),
-             plan->plan.attend.variant->tier, plan->plan.flops(),         plan->plan.built.max_density};
+             plan->plan.attend.variant->tier, plan->plan.flops(),         plan->plan.built.max_density,
+             plan->plan.groupCount()};
+    return LACUNA_SUCCESS;
+}
+
+LacunaResult lacunaGetPlanPass(LacunaPlan plan, uint32_t index, LacunaPassInfo* info)
+{
+    const Reporter report("lacunaGetPlanPass", plan ? plan->context : nullptr);
+    if (!plan)
+        return report.null("plan");
+    if (!info)
+        return report.null("info");
+    const std::vector<lacuna::Pass>& passes = plan->plan.passes;
+    if (index >= passes.size())
+        return report(LACUNA_ERROR_INVALID_ARGUMENT, "index is " + std::to_string(index) + ", expected 0.." +
+                                                         std::to_string(passes.size() - 1));
+    *info = {passes[index].name.c_str(), passes[index].groupCount()};
     return LACUNA_SUCCESS;
 }
 
@@ -271,6 +287,23 @@ LacunaResult lacunaExplainPlan(LacunaPlan plan, size_t* size, char* text)
 LacunaResult lacunaCmdAttention(VkCommandBuffer cmd, LacunaPlan plan, const LacunaAttentionBuffers* buffers)
 {
     return record("lacunaCmdAttention", cmd, plan, buffers, true);
+}
+
+LacunaResult lacunaCmdAttentionSlice(VkCommandBuffer cmd, LacunaPlan plan, const LacunaAttentionBuffers* buffers,
+                                     uint64_t first_group, uint64_t group_count)
+{
+    const Reporter report("lacunaCmdAttentionSlice", plan ? plan->context : nullptr);
+    if (!plan)
+        return report.null("plan");
+    const uint64_t all = plan->plan.groupCount();
+    if (first_group >= all)
+        return report(LACUNA_ERROR_INVALID_ARGUMENT, "first_group is " + std::to_string(first_group) +
+                                                         ", expected 0.." + std::to_string(all - 1));
+    if (group_count == 0 || group_count > all - first_group)
+        return report(LACUNA_ERROR_INVALID_ARGUMENT,
+                      "group_count is " + std::to_string(group_count) + " from first_group " +
+                          std::to_string(first_group) + " on, expected 1.." + std::to_string(all - first_group));
+    return record("lacunaCmdAttentionSlice", cmd, plan, buffers, true, {first_group, first_group + group_count});
 }
 
 LacunaResult lacunaCmdSelect(VkCommandBuffer cmd, LacunaPlan plan, const LacunaAttentionBuffers* buffers)

@@ -100,17 +100,21 @@ static void testNulls(void)
     LacunaContext context = NULL;
     LacunaPlan plan = NULL;
     LacunaPlanInfo info;
+    LacunaPassInfo pass;
     LacunaList list;
     size_t size = 0;
     check(lacunaCreateContext(NULL, &context) == LACUNA_ERROR_INVALID_ARGUMENT, "createContext(NULL)");
     check(lacunaCreatePlan(NULL, NULL, &plan) == LACUNA_ERROR_INVALID_ARGUMENT, "createPlan(NULL)");
     check(lacunaGetPlanInfo(NULL, &info) == LACUNA_ERROR_INVALID_ARGUMENT, "getPlanInfo(NULL)");
+    check(lacunaGetPlanPass(NULL, 0, &pass) == LACUNA_ERROR_INVALID_ARGUMENT, "getPlanPass(NULL)");
     check(lacunaGetPlanList(NULL, &list) == LACUNA_ERROR_INVALID_ARGUMENT, "getPlanList(NULL)");
     check(lacunaExplainPlan(NULL, &size, NULL) == LACUNA_ERROR_INVALID_ARGUMENT, "explainPlan(NULL)");
     check(lacunaDescribeContext(NULL, &size, NULL) == LACUNA_ERROR_INVALID_ARGUMENT, "describeContext(NULL)");
     check(lacunaDescribeMethods(NULL, NULL) == LACUNA_ERROR_INVALID_ARGUMENT, "describeMethods(NULL)");
     check(lacunaWritePlanConstants(NULL, &info) == LACUNA_ERROR_INVALID_ARGUMENT, "writePlanConstants(NULL)");
     check(lacunaCmdAttention(NULL, NULL, NULL) == LACUNA_ERROR_INVALID_ARGUMENT, "cmdAttention(NULL)");
+    check(lacunaCmdAttentionSlice(NULL, NULL, NULL, 0, 1) == LACUNA_ERROR_INVALID_ARGUMENT,
+          "cmdAttentionSlice(NULL)");
     check(lacunaCmdSelect(NULL, NULL, NULL) == LACUNA_ERROR_INVALID_ARGUMENT, "cmdSelect(NULL)");
     lacunaDestroyPlan(NULL);
     lacunaDestroyContext(NULL);

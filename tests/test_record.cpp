@@ -172,6 +172,11 @@ VKAPI_ATTR void VKAPI_CALL dispatchNothing(VkCommandBuffer, uint32_t, uint32_t, 
 {
     ++g_dispatches;
 }
+VKAPI_ATTR void VKAPI_CALL dispatchNothingFrom(VkCommandBuffer, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t,
+                                               uint32_t)
+{
+    ++g_dispatches;
+}
 VKAPI_ATTR void VKAPI_CALL waitForNothing(VkCommandBuffer, VkPipelineStageFlags, VkPipelineStageFlags,
                                           VkDependencyFlags, uint32_t, const VkMemoryBarrier*, uint32_t,
                                           const VkBufferMemoryBarrier*, uint32_t, const VkImageMemoryBarrier*)
@@ -186,6 +191,8 @@ VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL deviceProcAddr(VkDevice owner, const ch
         return PFN_vkVoidFunction(pushNothing);
     if (std::strcmp(name, "vkCmdDispatch") == 0)
         return PFN_vkVoidFunction(dispatchNothing);
+    if (std::strcmp(name, "vkCmdDispatchBase") == 0)
+        return PFN_vkVoidFunction(dispatchNothingFrom);
     if (std::strcmp(name, "vkCmdPipelineBarrier") == 0)
         return PFN_vkVoidFunction(waitForNothing);
     return std::strncmp(name, "vkCmd", 5) == 0 ? nullptr : g_device_proc_addr(owner, name);
@@ -292,10 +299,13 @@ TEST_CASE("recording allocates nothing")
         const uint64_t before = g_allocations;
         const LacunaResult attention = lacunaCmdAttention(nowhere, plan.get(), &job.buffers);
         const LacunaResult select = lacunaCmdSelect(nowhere, plan.get(), &job.buffers);
+        const LacunaResult slice =
+            lacunaCmdAttentionSlice(nowhere, plan.get(), &job.buffers, 1, info.group_count - 1);
         const uint64_t after = g_allocations;
         INFO(method);
         CHECK(attention == LACUNA_SUCCESS);
         CHECK(select == LACUNA_SUCCESS);
+        CHECK(slice == LACUNA_SUCCESS);
         CHECK(after == before);
         CHECK(g_dispatches >= info.pass_count);
     }

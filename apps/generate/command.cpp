@@ -84,6 +84,7 @@ void addFlags(CLI::App& command, Flags& f)
         ->check(CLI::Range(1u, 240u));
     command.add_option("--contact-sheet", f.sheet, "frames side by side in one picture")
         ->type_name("FILE.png");
+    tool::addSliceFlag(command, f.slice_ms);
     command.add_flag("--json", f.is_json, "the report as one JSON object");
 }
 
@@ -180,6 +181,7 @@ Job makeJob(const Flags& f, const Model& model, bool is_cpu)
     job.forward.shape = shapeOf(f, config, job.forward.branches);
     job.forward.half = f.precision == "f16" || (f.precision == "auto" && !is_cpu);
     job.forward.tier = f.device.tierValue();
+    job.forward.slice_ms = f.slice_ms;
     job.captures = capturesOf(f, job.schedule, config);
     job.policy = f.method.makePolicy();
     job.policy.addDense(std::min(f.dense_steps, job.schedule.steps),

@@ -72,6 +72,7 @@ Forward::Forward(host::Device& device, const Model& model, const ForwardDesc& de
       shape_(desc.shape),
       branches_(desc.branches),
       half_(desc.half),
+      slice_ms_(desc.slice_ms),
       tokens_(shape_.frames * (shape_.height / config_.patch) * (shape_.width / config_.patch)),
       kernels_(device, config_, desc.lanes.count != 0 ? desc.lanes : lanesOf(device), desc.half),
       weights_(device, model, kernels_.lanes)
@@ -281,8 +282,8 @@ void Forward::recordSelf(host::Commands& commands, uint32_t layer, uint64_t modu
 
     const uint64_t part = uint64_t(config_.dim) * (half_ ? 2 : 4);
     commands.beginTimer(timer);
-    tool::record(commands, self, qkv().memory(), qkv().memory(part), qkv().memory(2 * part),
-                 attended_.memory());
+    slices_.add(tool::record(commands, self, qkv().memory(), qkv().memory(part),
+                             qkv().memory(2 * part), attended_.memory(), slice_ms_));
     commands.endTimer(timer);
     record(commands, {block.out, Epilogue::GatedResidual, attended_.address(), stream_.address(),
                       rows(), stream_.address(), modulation + 2 * row});

@@ -27,6 +27,7 @@ struct ForwardDesc
     uint32_t branches = 2;              // 1: without guidance
     bool half = false;                  // queries, keys and values in fp16
     LacunaTier tier = LACUNA_TIER_AUTO; // of cross-attention
+    double slice_ms = 0;                // of self-attention; 0: in one piece
     Lanes lanes;                        // zero: what suits the device; tests name others
 };
 
@@ -38,6 +39,7 @@ public:
     // Self-attention of one layer; method, options and tier are left to the caller.
     LacunaPlanDesc selfAttention() const;
     uint32_t tokens() const { return tokens_; }
+    const lacuna::host::Slices& slices() const { return slices_; } // so far
 
     void setTimes(std::span<const double> timesteps);
     void setPrompt(const std::vector<uint32_t>& words);
@@ -105,6 +107,8 @@ private:
     ClipShape shape_;
     uint32_t branches_;
     bool half_;
+    double slice_ms_;
+    lacuna::host::Slices slices_;
     uint32_t tokens_;
     uint32_t times_ = 0;
     Kernels kernels_;

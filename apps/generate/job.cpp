@@ -74,6 +74,8 @@ void describe(Report& report, const Job& job, const host::Device& device, Sample
     report.dense_tier = tierName(sampler.tier(false));
     if (job.is_sparse)
         report.sparse_tier = tierName(sampler.tier(true));
+    report.slice_ms = job.flags.slice_ms;
+    report.slices = sampler.slices();
     const std::optional<Cost>& cost = report.sparse ? report.sparse : report.dense;
     report.has_timestamps = cost->attention_ms > 0;
 }

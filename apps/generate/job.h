@@ -24,6 +24,7 @@ struct Flags
     std::optional<double> guidance, shift;
     uint32_t dense_steps = 0, dense_layers = 0;
     uint32_t frames_per_second = 8;
+    double slice_ms = 0;
     bool is_json = false;
 };
 

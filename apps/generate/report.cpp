@@ -64,12 +64,15 @@ std::string Report::table() const
         line("sparse", fmt::format("{}, density {:.3f}, first {} steps and {} layers dense; {:.3f} "
                                    "in all",
                                    method, density, dense_steps, dense_layers, total_density));
+    if (slice_ms > 0)
+        line("slices", fmt::format("{} of self-attention, the longest {:.1f} ms of {:g} ms wanted",
+                                   slices.count, slices.longest_ms, slice_ms));
     if (!policy.empty())
         for (const GroupDensity& group : groups)
             line("group", fmt::format("{}: {:.1f} % of the heads, density {:.3f}", group.name,
                                       100 * group.share, group.density));
     const bool has_both = dense && sparse;
-    const auto value = [&](const std::optional<Cost>& cost, double Cost::* field)
+    const auto value = [&](const std::optional<Cost>& cost, double Cost::*field)
     {
         return cost ? std::optional(*cost.*field) : std::nullopt;
     };
@@ -139,6 +142,9 @@ nlohmann::json Report::json() const
             {{"name", group.name}, {"share", group.share}, {"density", group.density}});
     if (!policy.empty())
         object["policy"] = policy;
+    if (slice_ms > 0)
+        object["slices"] = {
+            {"wanted_ms", slice_ms}, {"count", slices.count}, {"longest_ms", slices.longest_ms}};
     if (dense && sparse)
     {
         object["step_speedup"] = dense->step_ms / sparse->step_ms;

@@ -41,6 +41,8 @@ struct Report
     double density = 1, total_density = 1; // as in Run
     std::vector<GroupDensity> groups;
     std::optional<double> psnr, ssim; // of the sparse clip against the dense one
+    double slice_ms = 0;              // wanted; 0: self-attention ran in one piece
+    lacuna::host::Slices slices;      // of all runs so far
     std::vector<std::string> files;
 
     std::string table() const;

@@ -71,6 +71,7 @@ public:
     Sampler& operator=(const Sampler&) = delete;
 
     uint32_t tokens() const { return forward_.tokens(); }
+    const lacuna::host::Slices& slices() const { return forward_.slices(); } // of all runs so far
     LacunaTier tier(bool is_sparse); // of the first plan of that kind
 
     void begin(const std::vector<uint32_t>& words, uint64_t seed);

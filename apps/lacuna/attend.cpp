@@ -39,6 +39,7 @@ struct Flags
     double scale = 0, soft_cap = 0;
     std::string sink_logits;
     double max_error = 0;
+    double slice_ms = 0;
     double reference_budget = 4e9;
     uint32_t repeat = 1;
     std::string at; // of --policy
@@ -68,6 +69,7 @@ struct Outcome
     std::vector<double> ms; // of each repetition
     std::vector<Launch> launches;
     Accuracy accuracy; // over all heads
+    host::Slices slices; // of the last run
     host::DeviceInfo device;
 };
 
@@ -89,6 +91,7 @@ Outcome attend(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv,
     const auto [step, layer] = flags.stepLayer();
     Measurement measurement(device, desc, qkv, plans.runs(step, layer));
     Outcome outcome;
+    measurement.sliceBy(flags.slice_ms);
     outcome.lse.resize(size_t(desc.batch) * desc.q_heads * desc.q_len);
     measurement.run(); // some drivers finish compiling at the first dispatch
     Progress progress("attend", flags.repeat);
@@ -100,6 +103,7 @@ Outcome attend(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv,
         progress.step(i + 1);
     }
     outcome.out = measurement.out();
+    outcome.slices = measurement.slices();
     for (size_t i = 0; i < measurement.runs().size(); ++i)
     {
         outcome.launches.push_back(
@@ -187,6 +191,10 @@ Json makeReport(const Flags& flags, const LacunaPlanDesc& desc, const Policy& po
     json["ms"] = outcome.ms.empty() ? Json() : Json(ms); // null: the device has no timestamps
     json["ms_all"] = outcome.ms;
     json["gflops"] = ms > 0 ? Json(flops / ms * 1e-6) : Json();
+    if (flags.slice_ms > 0)
+        json["slices"] = {{"wanted_ms", flags.slice_ms},
+                          {"count", outcome.slices.count},
+                          {"longest_ms", outcome.slices.longest_ms}};
     describe(json, outcome.accuracy);
     if (flags.method.policy.empty())
     {
@@ -355,6 +363,7 @@ void addAttend(CLI::App& app)
         ->type_name("FILE");
     command->add_option("--tune,--tile", flags->tuning, "a number of the kernel; may be repeated")
         ->type_name("NAME=VALUE");
+    addSliceFlag(*command, flags->slice_ms);
     command->add_option("--repeat", flags->repeat, "timed runs after one to warm up")
         ->check(CLI::Range(1, 10000))
         ->capture_default_str();

@@ -42,6 +42,10 @@ void printAttendReport(const Json& r)
     else
         fmt::print("time       {:.3f} ms, {:.1f} GFLOP/s (median of {})\n", r["ms"].get<double>(),
                    r["gflops"].get<double>(), r["ms_all"].size());
+    if (r.contains("slices"))
+        fmt::print("slices     {}, the longest {:.3f} ms of {:g} ms wanted (last run)\n",
+                   r["slices"]["count"].get<uint64_t>(), r["slices"]["longest_ms"].get<double>(),
+                   r["slices"]["wanted_ms"].get<double>());
     const Json& e = r["error"];
     fmt::print("error      max {:.2e}, rel L1 {:.2e}, rmse {:.2e}, cos {:.9f}; LSE {:.2e} ({} of "
                "{} queries)\n",

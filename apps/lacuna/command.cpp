@@ -104,6 +104,16 @@ Policy MethodFlags::makePolicy() const
     return made;
 }
 
+void addSliceFlag(CLI::App& command, double& slice_ms)
+{
+    command
+        .add_option("--slice-ms", slice_ms,
+                    "run attention in submissions of about M milliseconds, with the same bits: no "
+                    "watchdog ends it, and a desktop stays alive")
+        ->check(CLI::Range(0.1, 60000.0))
+        ->type_name("M");
+}
+
 std::optional<std::pair<uint32_t, uint32_t>> parseStepLayer(const std::string& text)
 {
     std::istringstream stream(text);

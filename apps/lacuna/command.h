@@ -60,6 +60,9 @@ private:
     std::vector<LacunaOption> options_;
 };
 
+// --slice-ms M; 0 when it was not given: all in one piece.
+void addSliceFlag(CLI::App& command, double& slice_ms);
+
 // "keep_ratio=0.25" -> {"keep_ratio", "0.25"}; `flag` is named in the error.
 std::pair<std::string, std::string> parseSetting(const std::string& text, const char* flag);
 // "2,0" -> {2, 0}: a step and a layer.

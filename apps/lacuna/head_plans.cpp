@@ -119,11 +119,17 @@ std::string PlanOptions::text() const
     return choice_.name();
 }
 
-void record(host::Commands& commands, const std::vector<HeadRun>& runs, const LacunaMemory& q,
-            const LacunaMemory& k, const LacunaMemory& v, const LacunaMemory& out)
+host::Slices record(host::Commands& commands, const std::vector<HeadRun>& runs,
+                    const LacunaMemory& q, const LacunaMemory& k, const LacunaMemory& v,
+                    const LacunaMemory& out, double slice_ms)
 {
+    host::Slices slices;
     for (const HeadRun& run : runs)
-        run.attention->record(commands, run.buffers(q, k, v, out));
+        if (slice_ms > 0)
+            slices.add(run.attention->runSliced(commands, run.buffers(q, k, v, out), slice_ms));
+        else
+            run.attention->record(commands, run.buffers(q, k, v, out));
+    return slices;
 }
 
 HeadPlans::HeadPlans(host::Device& device, const LacunaPlanDesc& shape, const Policy& policy)

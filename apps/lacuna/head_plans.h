@@ -56,9 +56,10 @@ private:
     std::vector<LacunaOption> options_;
 };
 
-// All runs of one attention.
-void record(host::Commands& commands, const std::vector<HeadRun>& runs, const LacunaMemory& q,
-            const LacunaMemory& k, const LacunaMemory& v, const LacunaMemory& out);
+// All runs of one attention; in slices where slice_ms is not 0.
+host::Slices record(host::Commands& commands, const std::vector<HeadRun>& runs,
+                    const LacunaMemory& q, const LacunaMemory& k, const LacunaMemory& v,
+                    const LacunaMemory& out, double slice_ms = 0);
 
 class HeadPlans
 {

@@ -108,12 +108,16 @@ LacunaAttentionBuffers Measurement::buffers(size_t index) const
 
 std::optional<double> Measurement::run()
 {
+    slices_ = {};
     const std::vector<host::Timing> timings = device_->run(
         [&](host::Commands& commands)
         {
             commands.beginTimer("attention");
             for (size_t i = 0; i < runs_.size(); ++i)
-                runs_[i].attention->record(commands, buffers(i));
+                if (slice_ms_ > 0)
+                    slices_.add(runs_[i].attention->runSliced(commands, buffers(i), slice_ms_));
+                else
+                    runs_[i].attention->record(commands, buffers(i));
             commands.endTimer("attention");
         });
     return timings.empty() ? std::nullopt : std::optional(timings.front().ms);

@@ -37,6 +37,10 @@ public:
     Measurement(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv,
                 host::Attention::Kept list);
 
+    // From now on runs are cut into slices of so many milliseconds; 0: they are not.
+    void sliceBy(double slice_ms) { slice_ms_ = slice_ms; }
+    const host::Slices& slices() const { return slices_; } // of the last run
+
     // One run; milliseconds on the device, nothing where it has no timestamps. The first one may
     // include the rest of the driver's compilation.
     std::optional<double> run();
@@ -59,6 +63,8 @@ private:
     std::vector<HeadRun> runs_;
     LacunaDtype out_dtype_;
     std::optional<host::Attention::Kept> list_;
+    double slice_ms_ = 0;
+    host::Slices slices_;
     host::Buffer q_, k_, v_, out_, ranges_, spans_;
     std::vector<host::Buffer> lse_; // of each run
 };

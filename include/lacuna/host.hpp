@@ -26,6 +26,7 @@ namespace lacuna::host
 {
 
 class Device;
+class Slicer;
 
 // What one device is, and which tiers it gets. `describe_json` is lacunaDescribeContext's object.
 struct DeviceInfo
@@ -131,12 +132,20 @@ public:
     // Makes all earlier work visible to all later work. dispatch, copy and Attention::record do it themselves.
     void barrier();
 
+    // Submits what was recorded so far, waits for it, and goes on recording: what follows is a submission of its own.
+    void submit();
+
     // Time between begin and end on the device; spans of one name add up. No-ops when the device has no timestamps.
     void beginTimer(std::string_view name);
     void endTimer(std::string_view name);
 
 private:
     friend class Device;
+    friend class Slicer;
+    bool hasTimestamps() const;
+    uint32_t mark();                                        // a timestamp, after all earlier work
+    double betweenMarks(uint32_t begin, uint32_t end) const; // milliseconds, after submit()
+
     Device* device_ = nullptr;
     VkCommandBuffer cmd_ = VK_NULL_HANDLE;
 };
@@ -194,12 +203,24 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
+// The submissions of attentions that were run in slices.
+struct Slices
+{
+    uint64_t count = 0;
+    double ms = 0;         // of all, on the device; by the wall clock where it has no timestamps
+    double longest_ms = 0; // of one
+    void add(const Slices& other);
+};
+
 // One plan with its constants and workspace in device memory.
 class Attention
 {
 public:
-    Attention() = default;
+    Attention();
     Attention(Device& device, const LacunaPlanDesc& desc);
+    Attention(Attention&&) noexcept;
+    Attention& operator=(Attention&&) noexcept;
+    ~Attention();
 
     const LacunaPlanInfo& info() const { return info_; }
     LacunaPlan plan() const { return plan_.get(); }
@@ -213,6 +234,12 @@ public:
     void record(Commands& commands, LacunaAttentionBuffers buffers) const;
     // The same with a timer around each pass, of its name. Passes that could overlap then do not.
     void recordTimed(Commands& commands, LacunaAttentionBuffers buffers) const;
+
+    // The same bits in submissions of about slice_ms milliseconds on the device, each waited for, so that no watchdog
+    // ends it and others get their turn between. What was recorded before is submitted first. Sizes follow from the
+    // times of the slices before, also of earlier calls: a first call begins with short ones. The shortest slice is
+    // one workgroup, or one column of them.
+    Slices runSliced(Commands& commands, LacunaAttentionBuffers buffers, double slice_ms) const;
 
     // The kept keys after record or recordSelect, downloaded: spans per (b * Hq + h, row), in the method's order. A row
     // is one query where the method lets the queries of its rows differ (LacunaList::windows).
@@ -254,6 +281,7 @@ private:
     uint32_t heads_ = 0; // B * Hq
     Buffer constants_;
     Buffer workspace_;
+    std::unique_ptr<Slicer> slicer_;
 };
 
 // One call for host arrays; fp32 in and out, computed as desc.dtype says (fp16 inputs are rounded on upload).

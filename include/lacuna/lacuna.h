@@ -257,9 +257,19 @@ typedef struct LacunaPlanInfo
     double flops;       /* multiply and add counted apart, 4 * D per kept pair; for a method that decides on the
                            device an upper bound                                                              */
     double max_density; /* kept pairs / all pairs; exact for static methods, else an upper bound              */
+    uint64_t group_count; /* of all passes, see lacunaCmdAttentionSlice                                       */
 } LacunaPlanInfo;
 
 LACUNA_API LacunaResult lacunaGetPlanInfo(LacunaPlan plan, LacunaPlanInfo* info);
+
+typedef struct LacunaPassInfo
+{
+    const char* name;     /* as in lacunaExplainPlan; lives as long as the plan */
+    uint64_t group_count; /* >= 1 */
+} LacunaPassInfo;
+
+/* index  0..LacunaPlanInfo::pass_count - 1, in the order of recording */
+LACUNA_API LacunaResult lacunaGetPlanPass(LacunaPlan plan, uint32_t index, LacunaPassInfo* info);
 
 /* Writes the plan's tables to host memory of constants_bytes, to be copied to (or mapped from) device memory. */
 LACUNA_API LacunaResult lacunaWritePlanConstants(LacunaPlan plan, void* constants);
@@ -292,7 +302,7 @@ typedef struct LacunaAttentionBuffers
     LacunaMemory spans;  /* method `key_spans` only, read: uint32 {begin, end} */
 
     /* May be NULL. Called before each pass is recorded, after its barrier, with its name in lacunaExplainPlan: a place
-     * for timestamps. It may record into cmd. */
+     * for timestamps. It may record into cmd. A slice calls it for each pass of which it records groups. */
     void (*before_pass)(void* user, VkCommandBuffer cmd, const char* name);
     void* before_pass_user;
 } LacunaAttentionBuffers;
@@ -313,6 +323,20 @@ typedef struct LacunaAttentionBuffers
  */
 LACUNA_API LacunaResult lacunaCmdAttention(VkCommandBuffer cmd, LacunaPlan plan,
                                            const LacunaAttentionBuffers* buffers);
+
+/* Records a part of the same, so that no watchdog ends a long attention and a frame keeps its time: the groups
+ * first_group .. first_group + group_count - 1 of the LacunaPlanInfo::group_count that all passes have together, one
+ * pass after the other. Slice i of k is group_count * i / k .. group_count * (i + 1) / k. A group is a workgroup, or
+ * a column of workgroups; those of one pass cost much the same, or less towards its end.
+ *
+ * Once all groups have been executed, each once and in ascending order, out and lse hold the same bits as after
+ * lacunaCmdAttention with the same buffers. Contract as there, and
+ * Sync     slices may be in different command buffers and submissions, with other work between them: of one queue, or
+ *          ordered by semaphores. Nothing else may write to q, k, v, out, lse or the workspace between them.
+ */
+LACUNA_API LacunaResult lacunaCmdAttentionSlice(VkCommandBuffer cmd, LacunaPlan plan,
+                                                const LacunaAttentionBuffers* buffers, uint64_t first_group,
+                                                uint64_t group_count);
 
 /* Records the stages before ATTEND only, to look at the list of kept keys; same contract. v, out and lse are ignored. */
 LACUNA_API LacunaResult lacunaCmdSelect(VkCommandBuffer cmd, LacunaPlan plan,

@@ -23,6 +23,7 @@
     X(vkCmdBindPipeline)           \
     X(vkCmdPushConstants)          \
     X(vkCmdDispatch)               \
+    X(vkCmdDispatchBase)           \
     X(vkCmdPipelineBarrier)
 
 namespace lacuna

@@ -2,7 +2,7 @@
 // host arrays.
 //
 // SPDX-License-Identifier: Apache-2.0
-#include <lacuna/host.hpp>
+#include "slicer.h"
 
 #include <algorithm>
 #include <cstring>
@@ -10,6 +10,11 @@
 
 namespace lacuna::host
 {
+
+Attention::Attention() = default;
+Attention::Attention(Attention&&) noexcept = default;
+Attention& Attention::operator=(Attention&&) noexcept = default;
+Attention::~Attention() = default;
 
 Attention::Attention(Device& device, const LacunaPlanDesc& desc) : device_(&device)
 {
@@ -27,6 +32,7 @@ Attention::Attention(Device& device, const LacunaPlanDesc& desc) : device_(&devi
     }
     if (info_.workspace_bytes != 0)
         workspace_ = device.createBuffer(info_.workspace_bytes);
+    slicer_ = std::make_unique<Slicer>(device, plan, info_);
 }
 
 std::string Attention::explain() const
@@ -42,6 +48,14 @@ void Attention::record(Commands& commands, LacunaAttentionBuffers buffers) const
     commands.barrier();
     device_->check(lacunaCmdAttention(commands.handle(), plan_.get(), &buffers));
     commands.barrier();
+}
+
+Slices Attention::runSliced(Commands& commands, LacunaAttentionBuffers buffers,
+                            double slice_ms) const
+{
+    buffers.constants = constants_.memory();
+    buffers.workspace = workspace_.memory();
+    return slicer_->run(commands, buffers, slice_ms);
 }
 
 void Attention::recordTimed(Commands& commands, LacunaAttentionBuffers buffers) const

@@ -12,22 +12,38 @@ namespace lacuna::host
 std::vector<Timing> Device::run(const std::function<void(Commands&)>& record)
 {
     impl_->requireNotLost();
-    const DeviceTable& vk = impl_->vk;
-    checkVulkan(vk.vkResetCommandPool(impl_->handles.device, impl_->pool, 0), "vkResetCommandPool");
     impl_->timers.restart();
-
-    VkCommandBufferBeginInfo begin = {};
-    begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
-    begin.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
-    checkVulkan(vk.vkBeginCommandBuffer(impl_->cmd, &begin), "vkBeginCommandBuffer");
+    impl_->beginCommands(); // resets what a run that threw left behind
     Commands commands;
     commands.device_ = this;
     commands.cmd_ = impl_->cmd;
-    record(commands); // when it throws, the next run resets the pool
+    record(commands);
     commands.barrier();
-    checkVulkan(vk.vkEndCommandBuffer(impl_->cmd), "vkEndCommandBuffer");
     impl_->submitAndWait();
     return impl_->timers.read();
+}
+
+void Commands::submit()
+{
+    barrier();
+    device_->impl_->submitAndWait();
+    device_->impl_->beginCommands();
+}
+
+bool Commands::hasTimestamps() const
+{
+    return device_->impl_->timers.isOn();
+}
+
+uint32_t Commands::mark()
+{
+    barrier();
+    return device_->impl_->timers.mark(cmd_);
+}
+
+double Commands::betweenMarks(uint32_t begin, uint32_t end) const
+{
+    return device_->impl_->timers.between(begin, end);
 }
 
 void Commands::barrier()

@@ -249,8 +249,18 @@ void Device::Impl::requireNotLost() const
                     info.name + " was lost during an earlier run; make a new Device");
 }
 
+void Device::Impl::beginCommands()
+{
+    checkVulkan(vk.vkResetCommandPool(handles.device, pool, 0), "vkResetCommandPool");
+    VkCommandBufferBeginInfo begin = {};
+    begin.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO;
+    begin.flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT;
+    checkVulkan(vk.vkBeginCommandBuffer(cmd, &begin), "vkBeginCommandBuffer");
+}
+
 void Device::Impl::submitAndWait()
 {
+    checkVulkan(vk.vkEndCommandBuffer(cmd), "vkEndCommandBuffer");
     VkSubmitInfo submit = {};
     submit.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO;
     submit.commandBufferCount = 1;

@@ -77,7 +77,8 @@ struct Device::Impl
     void createContext(const std::vector<std::pair<LacunaTier, std::string>>& refusals);
 
     void requireNotLost() const;
-    void submitAndWait();
+    void beginCommands();
+    void submitAndWait(); // ends the commands
     const Buffer& stagingOf(uint64_t bytes);
 
     static void receive(void* user, LacunaResult result, const char* sentence);

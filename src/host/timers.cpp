@@ -60,12 +60,34 @@ void Timers::end(VkCommandBuffer cmd, std::string_view name)
 {
     if (valid_bits_ == 0)
         return;
-    const auto open = std::find_if(spans_.rbegin(), spans_.rend(), [&](const Span& span)
-                                   { return span.end == kOpen && span.name == name; });
+    const auto open =
+        std::find_if(spans_.rbegin(), spans_.rend(),
+                     [&](const Span& span) { return span.end == kOpen && span.name == name; });
     if (open == spans_.rend())
         throw Error(LACUNA_ERROR_INVALID_ARGUMENT,
                     "endTimer: timer '" + std::string(name) + "' was not begun in this run");
     open->end = write(cmd);
+}
+
+double Timers::milliseconds(uint64_t begin_ticks, uint64_t end_ticks) const
+{
+    const uint64_t mask =
+        valid_bits_ >= 64 ? ~0ull : (1ull << valid_bits_) - 1; // the counter wraps
+    return double((end_ticks - begin_ticks) & mask) * period_ns_ * 1e-6;
+}
+
+double Timers::between(uint32_t begin, uint32_t end) const
+{
+    uint64_t ticks[2] = {};
+    for (int i = 0; i < 2; ++i)
+    {
+        const uint32_t query = i == 0 ? begin : end;
+        checkVulkan(vk_->vkGetQueryPoolResults(device_, pools_[query / kPoolQueries],
+                                               query % kPoolQueries, 1, 8, ticks + i, 8,
+                                               VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
+                    "vkGetQueryPoolResults");
+    }
+    return milliseconds(ticks[0], ticks[1]);
 }
 
 std::vector<Timing> Timers::read() const
@@ -79,8 +101,6 @@ std::vector<Timing> Timers::read() const
                                                VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
                     "vkGetQueryPoolResults");
     }
-    const uint64_t mask =
-        valid_bits_ >= 64 ? ~0ull : (1ull << valid_bits_) - 1; // the counter wraps
     std::vector<Timing> timings;
     for (const Span& span : spans_)
     {
@@ -91,7 +111,7 @@ std::vector<Timing> Timers::read() const
                                    [&](const Timing& t) { return t.name == span.name; });
         if (timing == timings.end())
             timing = timings.insert(timings.end(), Timing{span.name, 0, 0});
-        timing->ms += double((ticks[span.end] - ticks[span.begin]) & mask) * period_ns_ * 1e-6;
+        timing->ms += milliseconds(ticks[span.begin], ticks[span.end]);
         timing->count += 1;
     }
     return timings;

@@ -66,12 +66,12 @@ void recordBarrier(const DeviceFunctions& vk, VkCommandBuffer cmd)
                             &barrier, 0, nullptr, 0, nullptr);
 }
 
-// A flat dispatch, as rectangles that every device allows.
-void recordFlat(const DeviceFunctions& vk, VkCommandBuffer cmd, const Pass& pass)
+// Workgroups of a flat dispatch, as rectangles that every device allows.
+void recordFlat(const DeviceFunctions& vk, VkCommandBuffer cmd, const Pass& pass, uint32_t first,
+                uint32_t count)
 {
     constexpr uint32_t kMaxRows = 32768;
-    uint32_t first = 0;
-    for (uint32_t left = pass.groups[0]; left > 0;)
+    for (uint32_t left = count; left > 0;)
     {
         const uint32_t width = std::min(left, kGroupsPerRow);
         const uint32_t rows = std::clamp(left / kGroupsPerRow, 1u, kMaxRows);
@@ -81,6 +81,31 @@ void recordFlat(const DeviceFunctions& vk, VkCommandBuffer cmd, const Pass& pass
         first += width * rows;
         left -= width * rows;
     }
+}
+
+void recordGroups(const DeviceFunctions& vk, VkCommandBuffer cmd, const Pass& pass, uint32_t first,
+                  uint32_t count)
+{
+    if (pass.first_group_offset)
+        recordFlat(vk, cmd, pass, first, count);
+    else if (count == pass.groups[0])
+        vk.vkCmdDispatch(cmd, count, pass.groups[1], pass.groups[2]);
+    else
+        vk.vkCmdDispatchBase(cmd, first, 0, 0, count, pass.groups[1], pass.groups[2]);
+}
+
+void recordPushConstants(const DeviceFunctions& vk, VkCommandBuffer cmd, const CompiledPlan& plan,
+                         const Pass& pass, const LacunaAttentionBuffers& buffers)
+{
+    uint8_t push[128];
+    std::memcpy(push, pass.push.data(), pass.push.size());
+    for (const Patch& patch : pass.patches)
+    {
+        const VkDeviceAddress address = addressOf(plan.slots[patch.slot.id], buffers);
+        std::memcpy(push + patch.push_offset, &address, sizeof address);
+    }
+    vk.vkCmdPushConstants(cmd, pass.pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
+                          uint32_t(pass.push.size()), push);
 }
 
 } // namespace
@@ -109,6 +134,14 @@ LacunaResult makePlan(const LacunaPlanDesc* desc, const Caps& caps, Pipelines& p
     plan.constants = builder.constantBytes();
     plan.workspace_bytes = builder.workspaceBytes();
     return LACUNA_SUCCESS;
+}
+
+uint64_t CompiledPlan::groupCount() const
+{
+    uint64_t count = 0;
+    for (const Pass& pass : passes)
+        count += pass.groupCount();
+    return count;
 }
 
 double CompiledPlan::flops() const
@@ -176,20 +209,20 @@ LacunaResult checkBuffers(const CompiledPlan& plan, const LacunaAttentionBuffers
 }
 
 void recordPlan(const DeviceFunctions& vk, VkCommandBuffer cmd, const CompiledPlan& plan,
-                const LacunaAttentionBuffers& buffers, bool with_attend)
+                const LacunaAttentionBuffers& buffers, bool with_attend, const Slice& slice)
 {
+    uint64_t pass_begin = 0, pass_end = 0;
     for (const Pass& pass : plan.passes)
     {
         if (pass.is_attend && !with_attend)
             break;
-        uint8_t push[128];
-        std::memcpy(push, pass.push.data(), pass.push.size());
-        for (const Patch& patch : pass.patches)
-        {
-            const VkDeviceAddress address = addressOf(plan.slots[patch.slot.id], buffers);
-            std::memcpy(push + patch.push_offset, &address, sizeof address);
-        }
-        if (pass.needs_barrier)
+        pass_begin = pass_end;
+        pass_end += pass.groupCount();
+        const uint64_t begin = std::max(slice.begin, pass_begin), end = std::min(slice.end, pass_end);
+        if (begin >= end)
+            continue;
+        // A barrier orders all that was submitted before: one for the first group serves the later slices too.
+        if (pass.needs_barrier && begin == pass_begin)
             recordBarrier(vk, cmd);
         if (buffers.before_pass)
             buffers.before_pass(buffers.before_pass_user, cmd, pass.name.c_str());
@@ -200,12 +233,8 @@ void recordPlan(const DeviceFunctions& vk, VkCommandBuffer cmd, const CompiledPl
             vk.vkCmdBeginDebugUtilsLabelEXT(cmd, &label);
         }
         vk.vkCmdBindPipeline(cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pass.pipeline->handle);
-        vk.vkCmdPushConstants(cmd, pass.pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, uint32_t(pass.push.size()),
-                              push);
-        if (pass.first_group_offset)
-            recordFlat(vk, cmd, pass);
-        else
-            vk.vkCmdDispatch(cmd, pass.groups[0], pass.groups[1], pass.groups[2]);
+        recordPushConstants(vk, cmd, plan, pass, buffers);
+        recordGroups(vk, cmd, pass, uint32_t(begin - pass_begin), uint32_t(end - begin));
         if (vk.vkCmdEndDebugUtilsLabelEXT)
             vk.vkCmdEndDebugUtilsLabelEXT(cmd);
     }

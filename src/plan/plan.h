@@ -24,6 +24,7 @@ struct CompiledPlan
     std::vector<uint8_t> constants;
     uint64_t workspace_bytes = 0;
 
+    uint64_t groupCount() const; // of all passes
     double flops() const;
     uint64_t bytesOnce() const;     // every tensor moved once
     double bytesStreamed() const;   // what the kernel asks for: K and V once for every tile of queries
@@ -36,8 +37,15 @@ LacunaResult makePlan(const LacunaPlanDesc* desc, const Caps& caps, Pipelines& p
 LacunaResult checkBuffers(const CompiledPlan& plan, const LacunaAttentionBuffers* buffers, bool with_attend,
                           std::string& sentence);
 
-// Records the passes. Allocates nothing and cannot fail: checkBuffers comes first.
+// Groups of a plan, counted over its passes one after the other, see Pass::groupCount.
+struct Slice
+{
+    uint64_t begin = 0;
+    uint64_t end = UINT64_MAX;
+};
+
+// Records the groups of a slice. Allocates nothing and cannot fail: checkBuffers comes first.
 void recordPlan(const DeviceFunctions& vk, VkCommandBuffer cmd, const CompiledPlan& plan,
-                const LacunaAttentionBuffers& buffers, bool with_attend);
+                const LacunaAttentionBuffers& buffers, bool with_attend, const Slice& slice);
 
 } // namespace lacuna

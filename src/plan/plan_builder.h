@@ -67,6 +67,10 @@ struct Pass
     bool is_attend = false;     // lacunaCmdSelect stops before it
     // Of a flat dispatch of groups[0] workgroups: where the push constants hold the first one.
     std::optional<uint32_t> first_group_offset;
+
+    // What slices count: workgroups of a flat dispatch, else columns of them. A column is all of y and z, since
+    // shaders go on by gl_NumWorkGroups there.
+    uint64_t groupCount() const { return groups[0]; }
 };
 
 class PlanBuilder;
