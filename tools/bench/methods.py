@@ -22,7 +22,7 @@ CLIP = ["streaming radius=2", "sliding_tile tile=4x4x4 window=3x3x3", "neighborh
         "grat tile=4x4x4", "radial block=64 decay=1", "axial axis=spatial radius=2", "svg1 density=0.3",
         "sparse_vdit heads=multi_diagonal density=0.3", "rainfusion heads=temporal",
         "rainfusion2 block=64 keep_ratio=0.34", "paro block=64", "block_topk keep_ratio=0.34",
-        "jenga block=64"]
+        "jenga block=64", "vorta"]
 
 GRID = "21x30x52"
 SHAPE = "1x1x32760x128"
