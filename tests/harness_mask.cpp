@@ -58,6 +58,15 @@ std::vector<uint8_t> definitionOf(const Case& c, const Inputs& inputs)
     return mask;
 }
 
+std::vector<uint8_t> selectedMask(const Case& c, const Inputs& inputs)
+{
+    const std::string id = c.id();
+    INFO(id);
+    const std::vector<uint8_t> mask = definitionOf(c, inputs);
+    CHECK(selectOnDevice(c, inputs).tokenMask() == mask);
+    return mask;
+}
+
 void checkOnEveryKernel(Case c, Inputs inputs)
 {
     for (std::vector<float>* tensor : {&inputs.q, &inputs.k, &inputs.v})

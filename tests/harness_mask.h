@@ -32,6 +32,9 @@ std::vector<uint8_t> rowOf(const std::string& method, const OptionValues& option
 // The mask of a method by its definition, uint8 [B * Hq, Nq, Nk]; a static one needs no inputs.
 std::vector<uint8_t> definitionOf(const Case& c, const Inputs& inputs = {});
 
+// The mask of a case, which must be the same on the device and by definition.
+std::vector<uint8_t> selectedMask(const Case& c, const Inputs& inputs);
+
 // On every kernel, in one piece and with rows in as many parts as possible, twice: that the device
 // keeps the definition's mask and that attention under it is right, with the same bits again. The
 // inputs are rounded to fp16 first, which matrix cores do anyway.

@@ -30,20 +30,6 @@ Case jengaCase(const OptionValues& options, const LacunaVideoGrid& grid, uint32_
     return c;
 }
 
-// The mask, which must be the same on the device and by definition.
-std::vector<uint8_t> maskOf(const Case& c, const Inputs& inputs)
-{
-    const std::string id = c.id();
-    INFO(id);
-    const Request request = c.request();
-    const Problem& p = request.problem;
-    std::vector<uint8_t> mask(size_t(p.heads()) * p.q_len * p.k_len);
-    request.method->reference(p, request.options, {inputs.q.data(), inputs.k.data()}, 0, p.q_len,
-                              mask.data());
-    CHECK(selectOnDevice(c, inputs).tokenMask() == mask);
-    return mask;
-}
-
 // Keys 0 .. 4 of 12 on a line with these weights, as query 11 keeps them: it touches 10 and 11
 // only, and the other keys weigh nothing.
 std::vector<int> keptOf(const std::vector<double>& weights, const char* top_p, const char* ratio)
@@ -58,7 +44,7 @@ std::vector<int> keptOf(const std::vector<double>& weights, const char* top_p, c
         inputs.q[token * 8] = 1;
         inputs.k[token * 8] = token < weights.size() ? float(std::log(weights[token])) : -1000;
     }
-    const std::vector<uint8_t> mask = maskOf(c, inputs);
+    const std::vector<uint8_t> mask = selectedMask(c, inputs);
     std::vector<int> kept;
     for (int key = 0; key < 10; ++key)
         if (mask[11 * 12 + size_t(key)])
@@ -85,7 +71,7 @@ TEST_CASE("jenga: the block that reaches the share exactly is not the last one, 
         jengaCase({{"block", "1"}, {"top_p", "0.5"}, {"keep_ratio", "0"}}, {1, 1, 16, 0, 0});
     Inputs inputs = normalInputs(c, 1);
     std::fill(inputs.q.begin(), inputs.q.end(), 0.0f); // all 16 weigh the same
-    const std::vector<uint8_t> mask = maskOf(c, inputs);
+    const std::vector<uint8_t> mask = selectedMask(c, inputs);
     for (size_t key = 0; key < 16; ++key)
         CHECK(mask[15 * 16 + key] == (key <= 8 || key >= 14)); // 8 hold 0.5, the 9th exceeds it
 }
@@ -101,12 +87,12 @@ TEST_CASE("jenga: NaN weighs nothing and comes last, infinity takes all")
             Inputs inputs = normalInputs(c, 2);
             for (size_t token : {17u, 40u, 41u, 90u})
                 inputs.k[token * 8] = nan;
-            maskOf(c, inputs);
+            selectedMask(c, inputs);
             std::fill(inputs.k.begin(), inputs.k.end(), nan);
-            maskOf(c, inputs);
+            selectedMask(c, inputs);
             inputs = normalInputs(c, 3);
             inputs.k[60 * 8] = std::numeric_limits<float>::infinity();
-            maskOf(c, inputs);
+            selectedMask(c, inputs);
         }
 }
 
@@ -116,7 +102,7 @@ TEST_CASE("jenga: hundreds of blocks in one row")
     {
         const Case c = jengaCase({{"block", "1"}, {"top_p", top_p}, {"keep_ratio", "0.01"}},
                                  {3, 7, 18, 0, 1});
-        maskOf(c, normalInputs(c, 4));
+        selectedMask(c, normalInputs(c, 4));
     }
 }
 
@@ -129,7 +115,7 @@ TEST_CASE("jenga: blocks that touch are kept both ways, and with them frame 0 if
         options.push_back({"curve", curve});
         const Case c = jengaCase(options, {3, 5, 7, 0, 0});
         const Inputs inputs = normalInputs(c, 5);
-        const std::vector<uint8_t> mask = maskOf(c, inputs);
+        const std::vector<uint8_t> mask = selectedMask(c, inputs);
         bool is_kept = true;
         for (int t = 0; t < 3; ++t)
             for (int h = 0; h < 5; ++h)
@@ -146,7 +132,7 @@ TEST_CASE("jenga: blocks that touch are kept both ways, and with them frame 0 if
 
         options.push_back({"first_frame", "on"});
         const Case first = jengaCase(options, {3, 5, 7, 0, 0});
-        const std::vector<uint8_t> with_first = maskOf(first, inputs);
+        const std::vector<uint8_t> with_first = selectedMask(first, inputs);
         CHECK(with_first[0 * 105 + 34] == 1);
         CHECK(with_first[30 * 105 + 4] == 1);
         CHECK(std::count(with_first.begin(), with_first.end(), 1) >=

@@ -30,16 +30,6 @@ Case caseOf(const OptionValues& options, const LacunaVideoGrid& grid, uint32_t h
     return c;
 }
 
-// The mask, which must be the same on the device and by definition.
-std::vector<uint8_t> maskOf(const Case& c, const Inputs& inputs)
-{
-    const std::string id = c.id();
-    INFO(id);
-    const std::vector<uint8_t> mask = definitionOf(c, inputs);
-    CHECK(selectOnDevice(c, inputs).tokenMask() == mask);
-    return mask;
-}
-
 std::vector<uint32_t> orderOf(const OptionValues& options, const LacunaVideoGrid& grid)
 {
     const Case c = caseOf(options, grid);
@@ -108,7 +98,7 @@ TEST_CASE("rainfusion2: frame 0 keeps and is kept, another row keeps its best bl
                                    {"keep_ratio", ratio},
                                    {"first_frame", has_first ? "on" : "off"}},
                                   grid);
-            const std::vector<uint8_t> mask = maskOf(c, normalInputs(c, 2));
+            const std::vector<uint8_t> mask = selectedMask(c, normalInputs(c, 2));
             for (uint32_t query = 0; query < tokens; ++query)
             {
                 std::set<uint32_t> blocks = blocksOf(mask, tokens, query, 4);
@@ -135,7 +125,7 @@ TEST_CASE("rainfusion2: odd videos, text before, after and none, one head and th
                   {{"block", "8"}, {"window", "2"}, {"first_frame", "off"}}})
             {
                 const Case c = caseOf(options, grid, heads);
-                maskOf(c, normalInputs(c, 3));
+                selectedMask(c, normalInputs(c, 3));
             }
 }
 
@@ -147,13 +137,13 @@ TEST_CASE("rainfusion2: of equal blocks the first ones; NaN comes last, and alon
     Inputs inputs = normalInputs(c, 4);
     for (const size_t token : {3u, 17u, 40u, 41u, 60u})
         inputs.k[token * 16] = nan;
-    maskOf(c, inputs);
+    selectedMask(c, inputs);
     std::fill(inputs.k.begin(), inputs.k.end(), nan);
-    const std::vector<uint8_t> all = maskOf(c, inputs);
+    const std::vector<uint8_t> all = selectedMask(c, inputs);
     CHECK(std::count(all.begin(), all.end(), 0) == 0);
 
     std::fill(inputs.k.begin(), inputs.k.end(), 1.0f);
-    const std::vector<uint8_t> first = maskOf(c, inputs); // 18 blocks of 4
+    const std::vector<uint8_t> first = selectedMask(c, inputs); // 18 blocks of 4
     CHECK(std::count(first.begin() + 3 * 75, first.begin() + 4 * 75, 1) == 6 * 4 + 5);
 }
 

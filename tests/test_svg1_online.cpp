@@ -28,20 +28,10 @@ Case caseOf(const OptionValues& options, const LacunaVideoGrid& grid, uint32_t h
     return c;
 }
 
-// The mask, which must be the same on the device and by definition.
-std::vector<uint8_t> maskOf(const Case& c, const Inputs& inputs)
-{
-    const std::string id = c.id();
-    INFO(id);
-    const std::vector<uint8_t> mask = definitionOf(c, inputs);
-    CHECK(selectOnDevice(c, inputs).tokenMask() == mask);
-    return mask;
-}
-
 // "spatial,temporal": what each head turned out to be.
 std::string kindsOf(const Case& c, const Inputs& inputs)
 {
-    const std::vector<uint8_t> mask = maskOf(c, inputs);
+    const std::vector<uint8_t> mask = selectedMask(c, inputs);
     std::string kinds;
     for (size_t head = 0; head < c.desc.q_heads; ++head)
         for (const char* kind : {"spatial", "temporal"})
@@ -110,7 +100,7 @@ TEST_CASE("svg1 online: odd videos, text before, after and none, one head and th
                   narrow({{"heads", heads == 1 ? "online" : "full,online,temporal"}})})
             {
                 const Case c = caseOf(options, grid, heads);
-                maskOf(c, normalInputs(c, 2));
+                selectedMask(c, normalInputs(c, 2));
             }
 }
 
@@ -155,7 +145,7 @@ TEST_CASE("svg1 online: shared keys, two batches, capped logits and sink logits"
             c.desc.dtype = dtype;
             c.desc.soft_cap = 2;
             c.desc.sink_logits = sinks;
-            maskOf(c, normalInputs(c, 5));
+            selectedMask(c, normalInputs(c, 5));
         }
 }
 

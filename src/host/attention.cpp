@@ -108,9 +108,9 @@ void Attention::recordTimed(Commands& commands, LacunaAttentionBuffers buffers) 
     clock.next("");
 }
 
-void Attention::record(Commands& commands, const LacunaMemory& q, const LacunaMemory& k,
-                       const LacunaMemory& v, const LacunaMemory& out,
-                       const LacunaMemory& lse) const
+static LacunaAttentionBuffers buffersOf(const LacunaMemory& q, const LacunaMemory& k,
+                                        const LacunaMemory& v, const LacunaMemory& out,
+                                        const LacunaMemory& lse)
 {
     LacunaAttentionBuffers buffers = {};
     buffers.q = q;
@@ -118,19 +118,21 @@ void Attention::record(Commands& commands, const LacunaMemory& q, const LacunaMe
     buffers.v = v;
     buffers.out = out;
     buffers.lse = lse;
-    record(commands, buffers);
+    return buffers;
+}
+
+void Attention::record(Commands& commands, const LacunaMemory& q, const LacunaMemory& k,
+                       const LacunaMemory& v, const LacunaMemory& out,
+                       const LacunaMemory& lse) const
+{
+    record(commands, buffersOf(q, k, v, out, lse));
 }
 
 void Attention::recordReuse(Commands& commands, const LacunaMemory& q, const LacunaMemory& k,
                             const LacunaMemory& v, const LacunaMemory& out,
                             const LacunaMemory& lse) const
 {
-    LacunaAttentionBuffers buffers = {};
-    buffers.q = q;
-    buffers.k = k;
-    buffers.v = v;
-    buffers.out = out;
-    buffers.lse = lse;
+    LacunaAttentionBuffers buffers = buffersOf(q, k, v, out, lse);
     buffers.constants = constants_.memory();
     buffers.workspace = workspace_.memory();
     commands.barrier();

@@ -158,17 +158,11 @@ Built build(PlanBuilder& b, const Problem& p, const Options& options)
 }
 
 // The definition. Blocks and tokens are counted without text.
-struct Blocks
-{
-    uint32_t count;
-    std::vector<uint32_t> of_token;
-};
-
-Blocks blocksOf(const Problem& p, const Options& options)
+TokenBlocks blocksOf(const Problem& p, const Options& options)
 {
     const std::vector<uint32_t> curve = curveOf(p.grid.size, options);
     const uint32_t block = uint32_t(options.integer(kBlock));
-    Blocks blocks = {uint32_t((curve.size() + block - 1) / block),
+    TokenBlocks blocks = {uint32_t((curve.size() + block - 1) / block),
                      std::vector<uint32_t>(curve.size())};
     for (uint32_t place = 0; place < curve.size(); ++place)
         blocks.of_token[curve[place]] = place / block;
@@ -176,7 +170,7 @@ Blocks blocksOf(const Problem& p, const Options& options)
 }
 
 // [blocks, blocks]: do two blocks touch, or both hold tokens of frame 0?
-std::vector<uint8_t> joined(const Size3& size, const Blocks& blocks, bool has_first_frame)
+std::vector<uint8_t> joined(const Size3& size, const TokenBlocks& blocks, bool has_first_frame)
 {
     std::vector<uint8_t> result(size_t(blocks.count) * blocks.count);
     const int T = int(size.t), H = int(size.h), W = int(size.w);
@@ -198,7 +192,7 @@ std::vector<uint8_t> joined(const Size3& size, const Blocks& blocks, bool has_fi
 }
 
 // [blocks, D]
-std::vector<double> blockMeans(const Blocks& blocks, const float* tokens, uint32_t dim)
+std::vector<double> blockMeans(const TokenBlocks& blocks, const float* tokens, uint32_t dim)
 {
     std::vector<double> means(size_t(blocks.count) * dim), sizes(blocks.count);
     for (size_t token = 0; token < blocks.of_token.size(); ++token)
@@ -241,7 +235,7 @@ std::vector<uint32_t> importantBlocks(const std::vector<double>& scores, double 
 }
 
 // [blocks, blocks] of one head; only the rows of the blocks `wanted` are complete.
-std::vector<uint8_t> keptBlocks(const Problem& p, const Options& options, const Blocks& blocks,
+std::vector<uint8_t> keptBlocks(const Problem& p, const Options& options, const TokenBlocks& blocks,
                                 const std::set<uint32_t>& wanted, const float* q, const float* k)
 {
     const uint32_t dim = p.head_dim, text = p.grid.text_before;
@@ -268,30 +262,10 @@ std::vector<uint8_t> keptBlocks(const Problem& p, const Options& options, const 
 void reference(const Problem& p, const Options& options, const ReferenceInputs& inputs,
                uint32_t first_query, uint32_t query_count, uint8_t* mask)
 {
-    const Blocks blocks = blocksOf(p, options);
-    const uint32_t tokens = uint32_t(p.grid.size.volume());
-    std::set<uint32_t> wanted;
-    for (uint32_t i = 0; i < query_count; ++i)
-        if (const uint32_t query = first_query + i - p.grid.text_before; query < tokens)
-            wanted.insert(blocks.of_token[query]);
-    for (uint32_t slice = 0; slice < p.heads(); ++slice)
-    {
-        const uint64_t kv_slice = slice / p.q_heads * p.kv_heads + p.keyHead(slice % p.q_heads);
-        const auto kept =
-            keptBlocks(p, options, blocks, wanted,
-                       inputs.q + uint64_t(slice) * p.q_len * p.head_dim,
-                       inputs.k + kv_slice * p.k_len * p.head_dim);
-        for (uint32_t i = 0; i < query_count; ++i)
-            for (uint32_t k = 0; k < p.k_len; ++k)
-            {
-                // Text wraps to large numbers.
-                const uint32_t query = first_query + i - p.grid.text_before,
-                               key = k - p.grid.text_before;
-                mask[(uint64_t(slice) * query_count + i) * p.k_len + k] =
-                    query >= tokens || key >= tokens ||
-                    kept[size_t(blocks.of_token[query]) * blocks.count + blocks.of_token[key]];
-            }
-    }
+    const TokenBlocks blocks = blocksOf(p, options);
+    fillBlockMask(p, inputs, blocks, first_query, query_count, mask,
+                  [&](const std::set<uint32_t>& wanted, const float* q, const float* k)
+                  { return keptBlocks(p, options, blocks, wanted, q, k); });
 }
 
 } // namespace

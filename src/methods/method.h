@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -58,6 +59,41 @@ void fillMask(const Problem& p, uint32_t first_query, uint32_t query_count, uint
             mask[uint64_t(i) * p.k_len + key] = keeps(first_query + i, key);
     for (uint32_t slice = 1; slice < p.heads(); ++slice)
         std::copy_n(mask, head_size, mask + slice * head_size);
+}
+
+// Blocks of the tokens of a video, without text.
+struct TokenBlocks
+{
+    uint32_t count;
+    std::vector<uint32_t> of_token;
+};
+
+// For a reference() that decides by blocks: kept = rule(wanted, q, k) of each head, [count, count], of which only the rows
+// of the wanted query blocks are read. Text keeps all, and all keep it.
+template <typename Rule>
+void fillBlockMask(const Problem& p, const ReferenceInputs& inputs, const TokenBlocks& blocks, uint32_t first_query,
+                   uint32_t query_count, uint8_t* mask, const Rule& rule)
+{
+    const uint32_t tokens = uint32_t(blocks.of_token.size());
+    std::set<uint32_t> wanted;
+    for (uint32_t i = 0; i < query_count; ++i)
+        if (const uint32_t query = first_query + i - p.grid.text_before; query < tokens)
+            wanted.insert(blocks.of_token[query]);
+    for (uint32_t slice = 0; slice < p.heads(); ++slice)
+    {
+        const uint64_t kv_slice = slice / p.q_heads * p.kv_heads + p.keyHead(slice % p.q_heads);
+        const std::vector<uint8_t> kept = rule(wanted, inputs.q + uint64_t(slice) * p.q_len * p.head_dim,
+                                               inputs.k + kv_slice * p.k_len * p.head_dim);
+        for (uint32_t i = 0; i < query_count; ++i)
+            for (uint32_t k = 0; k < p.k_len; ++k)
+            {
+                // Text wraps to large numbers.
+                const uint32_t query = first_query + i - p.grid.text_before, key = k - p.grid.text_before;
+                mask[(uint64_t(slice) * query_count + i) * p.k_len + k] =
+                    query >= tokens || key >= tokens ||
+                    kept[size_t(blocks.of_token[query]) * blocks.count + blocks.of_token[key]];
+            }
+    }
 }
 
 struct Method

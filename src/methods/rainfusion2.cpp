@@ -166,17 +166,11 @@ uint32_t placeOf(const Size3& size, uint32_t side, uint32_t token)
     return t * frame + (window * side + h % side) * side + w % side;
 }
 
-struct Blocks
-{
-    uint32_t count;
-    std::vector<uint32_t> of_token;
-};
-
-Blocks blocksOf(const Problem& p, const Options& options)
+TokenBlocks blocksOf(const Problem& p, const Options& options)
 {
     const uint32_t tokens = uint32_t(p.grid.size.volume()),
                    block = uint32_t(options.integer(kBlock));
-    Blocks blocks = {(tokens + block - 1) / block, {}};
+    TokenBlocks blocks = {(tokens + block - 1) / block, {}};
     for (uint32_t token = 0; token < tokens; ++token)
         blocks.of_token.push_back(
             placeOf(p.grid.size, uint32_t(options.integer(kWindow)), token) / block);
@@ -184,7 +178,7 @@ Blocks blocksOf(const Problem& p, const Options& options)
 }
 
 // [blocks, D]
-std::vector<double> blockMeans(const Blocks& blocks, const float* tokens, uint32_t dim)
+std::vector<double> blockMeans(const TokenBlocks& blocks, const float* tokens, uint32_t dim)
 {
     std::vector<double> means(size_t(blocks.count) * dim), sizes(blocks.count);
     for (size_t token = 0; token < blocks.of_token.size(); ++token)
@@ -216,7 +210,7 @@ void markBest(const std::vector<double>& scores, double keep_ratio, uint8_t* kep
 }
 
 // [blocks, blocks] of one head; only the rows of the blocks `wanted` are complete.
-std::vector<uint8_t> keptBlocks(const Problem& p, const Options& options, const Blocks& blocks,
+std::vector<uint8_t> keptBlocks(const Problem& p, const Options& options, const TokenBlocks& blocks,
                                 const std::set<uint32_t>& wanted, const float* q, const float* k)
 {
     const uint32_t dim = p.head_dim, text = p.grid.text_before,
@@ -242,29 +236,10 @@ std::vector<uint8_t> keptBlocks(const Problem& p, const Options& options, const 
 void reference(const Problem& p, const Options& options, const ReferenceInputs& inputs,
                uint32_t first_query, uint32_t query_count, uint8_t* mask)
 {
-    const Blocks blocks = blocksOf(p, options);
-    const uint32_t tokens = uint32_t(p.grid.size.volume());
-    std::set<uint32_t> wanted;
-    for (uint32_t i = 0; i < query_count; ++i)
-        if (const uint32_t query = first_query + i - p.grid.text_before; query < tokens)
-            wanted.insert(blocks.of_token[query]);
-    for (uint32_t slice = 0; slice < p.heads(); ++slice)
-    {
-        const uint64_t kv_slice = slice / p.q_heads * p.kv_heads + p.keyHead(slice % p.q_heads);
-        const auto kept = keptBlocks(p, options, blocks, wanted,
-                                     inputs.q + uint64_t(slice) * p.q_len * p.head_dim,
-                                     inputs.k + kv_slice * p.k_len * p.head_dim);
-        for (uint32_t i = 0; i < query_count; ++i)
-            for (uint32_t k = 0; k < p.k_len; ++k)
-            {
-                // Text wraps to large numbers.
-                const uint32_t query = first_query + i - p.grid.text_before,
-                               key = k - p.grid.text_before;
-                mask[(uint64_t(slice) * query_count + i) * p.k_len + k] =
-                    query >= tokens || key >= tokens ||
-                    kept[size_t(blocks.of_token[query]) * blocks.count + blocks.of_token[key]];
-            }
-    }
+    const TokenBlocks blocks = blocksOf(p, options);
+    fillBlockMask(p, inputs, blocks, first_query, query_count, mask,
+                  [&](const std::set<uint32_t>& wanted, const float* q, const float* k)
+                  { return keptBlocks(p, options, blocks, wanted, q, k); });
 }
 
 } // namespace

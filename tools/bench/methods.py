@@ -30,7 +30,7 @@ WAN = ["streaming radius=2", "sliding_tile tile=7x6x4 window=3x3x3", "neighborho
        "grat tile=3x6x13", "radial", "axial axis=spatial radius=2", "svg1 density=0.3",
        "svg1 heads=spatial density=0.3", "svg1 heads=temporal density=0.3",
        "sparse_vdit heads=multi_diagonal density=0.25", "rainfusion heads=temporal", "rainfusion2", "paro",
-       "block_topk keep_ratio=0.25", "jenga"]
+       "block_topk keep_ratio=0.25", "jenga", "vorta", "vorta heads=sliding"]
 
 
 def save(results):
