@@ -2,12 +2,16 @@
 # The parts of the documents that are made from something else:
 #   README.md        the listing of apps/embed_minimal/main.cpp
 #   docs/methods.md  what `lacuna methods --markdown` prints, and the tables of results/methods.json
+#   docs/benchmarks.md  the tables of results/attend.json
 #
 # cmake -DTOOL=<lacuna> [-DWRITE=ON] -P cmake/docs.cmake     without WRITE: fails when one is out of date
 get_filename_component(root "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
 
 function(bring_up_to_date path wanted)
-    file(READ "${path}" present)
+    set(present "")
+    if(EXISTS "${path}")
+        file(READ "${path}" present)
+    endif()
     if(present STREQUAL wanted)
         return()
     endif()
@@ -35,6 +39,8 @@ execute_process(COMMAND "${TOOL}" methods --markdown OUTPUT_VARIABLE methods COM
 find_program(python python3)
 if(python)
     execute_process(COMMAND "${python}" "${root}/tools/bench/methods.py" --markdown OUTPUT_VARIABLE measured COMMAND_ERROR_IS_FATAL ANY)
+    execute_process(COMMAND "${python}" "${root}/tools/bench/attend.py" --markdown OUTPUT_VARIABLE benchmarks COMMAND_ERROR_IS_FATAL ANY)
+    bring_up_to_date("${root}/docs/benchmarks.md" "${benchmarks}")
 else() # the tables stay as they are
     file(READ "${root}/docs/methods.md" present)
     string(FIND "${present}" "## Measured" from)
