@@ -19,6 +19,7 @@ struct MaskErrorPush
     uvec2 spans;
     uvec2 sinks;
     uvec2 errors;
+    uint samples_end; // how many
     uint rows;
     uint k_len;
     uint heads;  // Hq

@@ -14,7 +14,8 @@ namespace lacuna
 namespace
 {
 
-constexpr uint32_t kErrorThreads = 128; // at least D / 4
+constexpr uint32_t kErrorThreads = 128;
+constexpr uint32_t kErrorSamples = 4; // of one workgroup
 constexpr uint32_t kChooseThreads = 64;
 constexpr uint32_t kUnit = 8; // elements of one stride unit
 constexpr float kNoSink = -1e30f;
@@ -45,6 +46,7 @@ Slot maskErrors(PlanBuilder& b, const Profile& profile, const TokenOrder& querie
     const Slot errors = b.workspace(uint64_t(p.heads()) * samples.size() * 4 * sizeof(float));
 
     MaskErrorPush push = {};
+    push.samples_end = uint32_t(samples.size());
     push.rows = profile.lists.rows;
     push.k_len = p.k_len;
     push.heads = p.q_heads;
@@ -71,9 +73,10 @@ Slot maskErrors(PlanBuilder& b, const Profile& profile, const TokenOrder& querie
         .read(offsetof(MaskErrorPush, sinks), sinksOfHeads(b))
         .write(offsetof(MaskErrorPush, errors), errors)
         .spec({kErrorThreads, p.head_dim, uint32_t(p.dtype), p.q_heads / p.kv_heads,
-               p.soft_cap > 0})
+               p.soft_cap > 0, kErrorSamples})
         .push(push)
-        .groups(uint32_t(samples.size()), std::min(push.slices, b.caps().max_groups[1]));
+        .groups((push.samples_end + kErrorSamples - 1) / kErrorSamples,
+                std::min(push.slices, b.caps().max_groups[1]));
     return errors;
 }
 

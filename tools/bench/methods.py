@@ -20,6 +20,7 @@ RESULTS = ROOT / "results" / "methods.json"
 
 CLIP = ["streaming radius=2", "sliding_tile tile=4x4x4 window=3x3x3", "neighborhood window=9x11x11",
         "grat tile=4x4x4", "radial block=64 decay=1", "axial axis=spatial radius=2", "svg1 density=0.3",
+        "svg1 density=0.3 rows=16",
         "sparse_vdit heads=multi_diagonal density=0.3", "rainfusion heads=temporal",
         "rainfusion2 block=64 keep_ratio=0.34", "paro block=64", "block_topk keep_ratio=0.34",
         "jenga block=64", "vorta"]
