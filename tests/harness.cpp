@@ -244,9 +244,10 @@ std::string Case::id() const
         id += "/" + number(g.text_before) + "+" + number(g.frames) + "x" + number(g.height) + "x" +
               number(g.width) + "+" + number(g.text_after);
     id += desc.dtype == LACUNA_DTYPE_F32 ? "/f32" : desc.dtype == LACUNA_DTYPE_F16 ? "/f16" : "/bf16";
-    id += desc.tier == LACUNA_TIER_COOPMAT  ? "/coopmat"
-          : desc.tier == LACUNA_TIER_SCALAR ? "/scalar"
-                                            : "";
+    id += desc.tier == LACUNA_TIER_COOPMAT2  ? "/coopmat2"
+          : desc.tier == LACUNA_TIER_COOPMAT ? "/coopmat"
+          : desc.tier == LACUNA_TIER_SCALAR  ? "/scalar"
+                                             : "";
     for (const auto& [name, value] : options)
         id += "/" + name + "=" + value;
     return id;

@@ -95,7 +95,7 @@ void checkRounding(const Case& c, const Inputs& in, const std::vector<uint8_t>& 
     {
         const uint8_t* kept = mask.empty() ? nullptr : &mask[size_t(row) * p.k_len];
         const Row model =
-            modelRow(p, in, kept, row / p.q_len, row % p.q_len, c.desc.tier == LACUNA_TIER_COOPMAT);
+            modelRow(p, in, kept, row / p.q_len, row % p.q_len, c.desc.tier != LACUNA_TIER_SCALAR);
         const auto difference = [](double a, double b)
         {
             return a == b              ? 0
@@ -158,7 +158,9 @@ std::vector<Span> hostileRow(Rng& rng, uint32_t kind, uint32_t keys)
 
 std::string Kernel::text() const
 {
-    std::string text = tier == LACUNA_TIER_SCALAR ? "scalar" : "coopmat";
+    std::string text = tier == LACUNA_TIER_SCALAR    ? "scalar"
+                       : tier == LACUNA_TIER_COOPMAT ? "coopmat"
+                                                     : "coopmat2";
     for (const LacunaOption& option : tuning)
         text += std::string("/") + option.name + "=" + option.value;
     return text;

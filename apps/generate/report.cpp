@@ -40,7 +40,9 @@ Cost costOf(const Run& run)
 
 std::string tierName(LacunaTier tier)
 {
-    return tier == LACUNA_TIER_COOPMAT ? "coopmat" : "scalar";
+    return tier == LACUNA_TIER_COOPMAT2  ? "coopmat2"
+           : tier == LACUNA_TIER_COOPMAT ? "coopmat"
+                                         : "scalar";
 }
 
 static std::string cell(const std::optional<double>& value, const char* format)

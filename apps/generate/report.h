@@ -49,7 +49,7 @@ struct Report
     nlohmann::json json() const;
 };
 
-// "scalar", "coopmat"
+// "scalar", "coopmat", "coopmat2"
 std::string tierName(LacunaTier tier);
 
 } // namespace generate

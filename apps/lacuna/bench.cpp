@@ -222,7 +222,7 @@ void addAttendBench(CLI::App& bench)
         ->capture_default_str();
     command->add_option("--tier", flags->tiers, "kernel families; comma-separated")
         ->delimiter(',')
-        ->check(CLI::IsMember({"auto", "scalar", "coopmat"}))
+        ->check(CLI::IsMember({"auto", "scalar", "coopmat", "coopmat2"}))
         ->capture_default_str();
     command
         ->add_option("--density", flags->densities,

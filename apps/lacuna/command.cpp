@@ -19,8 +19,8 @@ void DeviceFlags::add(CLI::App& command)
                     "index from `lacuna devices`; else LACUNA_DEVICE, else the fastest kind")
         ->check(CLI::NonNegativeNumber)
         ->type_name("N");
-    command.add_option("--tier", tier, "kernel family: auto, scalar or coopmat")
-        ->check(CLI::IsMember({"auto", "scalar", "coopmat"}));
+    command.add_option("--tier", tier, "kernel family: auto, scalar, coopmat or coopmat2")
+        ->check(CLI::IsMember({"auto", "scalar", "coopmat", "coopmat2"}));
     command.add_flag("--validation", validation,
                      "run under the Vulkan validation layers; a message is a failure");
 }
@@ -32,6 +32,8 @@ host::Device DeviceFlags::open() const
 
 LacunaTier DeviceFlags::tierValue() const
 {
+    if (tier == "coopmat2")
+        return LACUNA_TIER_COOPMAT2;
     if (tier == "coopmat")
         return LACUNA_TIER_COOPMAT;
     return tier == "scalar" ? LACUNA_TIER_SCALAR : LACUNA_TIER_AUTO;

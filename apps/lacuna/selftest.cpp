@@ -51,7 +51,7 @@ void run(const Flags& flags)
     // error.
     host::Device device(
         {.index = flags.device.device, .validation = flags.device.validation, .self_test = false});
-    std::vector<LacunaTier> tiers = {LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT};
+    std::vector<LacunaTier> tiers = host::testedTiers(device);
     if (flags.device.tierValue() != LACUNA_TIER_AUTO)
         tiers = {flags.device.tierValue()};
     if (!flags.as_json)

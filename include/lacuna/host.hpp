@@ -342,6 +342,9 @@ struct TuneRow
 // `progress` hears how many of how many runs are done.
 std::vector<TuneRow> tune(Device& device, LacunaDtype dtype, uint32_t head_dim,
                           const std::function<void(size_t done, size_t all)>& progress = {});
+// The tiers that are tested when a device is opened: not coopmat2 on a CPU, which takes minutes to compile it and never
+// gets it unasked.
+std::vector<LacunaTier> testedTiers(const Device& device);
 
 // IEEE half precision, round to nearest even.
 uint16_t toHalf(float value);

@@ -96,6 +96,7 @@ typedef enum LacunaTier
     LACUNA_TIER_AUTO = 0,    /* the fastest one that the device proves it can run */
     LACUNA_TIER_SCALAR = 1,  /* plain compute, no optional feature; also the CPU path */
     LACUNA_TIER_COOPMAT = 2, /* VK_KHR_cooperative_matrix; computes on fp16 operands, accumulates in fp32 */
+    LACUNA_TIER_COOPMAT2 = 3, /* VK_NV_cooperative_matrix2 as well; of fp16 inputs */
     LACUNA_TIER_FORCE_32_BIT = 0x7fffffff
 } LacunaTier;
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 namespace lacuna
 {
@@ -20,8 +21,9 @@ struct Enabled
     bool buffer_device_address = false, memory_model = false;
     bool subgroup_size_control = false, full_subgroups = false;
     bool f16_storage = false, f16_arithmetic = false;
-    bool matrix_feature = false, flexible_feature = false;
-    bool matrix_extension = false, flexible_extension = false;
+    bool matrix_feature = false, matrix_extension = false;
+    bool matrix2_extension = false;
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2 = {};
 };
 
 void readFeature(const VkBaseInStructure* s, Enabled& e)
@@ -68,8 +70,7 @@ void readFeature(const VkBaseInStructure* s, Enabled& e)
             reinterpret_cast<const VkPhysicalDeviceCooperativeMatrixFeaturesKHR*>(s)->cooperativeMatrix != 0;
         break;
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV:
-        e.flexible_feature |= reinterpret_cast<const VkPhysicalDeviceCooperativeMatrix2FeaturesNV*>(s)
-                                  ->cooperativeMatrixFlexibleDimensions != 0;
+        e.matrix2 = *reinterpret_cast<const VkPhysicalDeviceCooperativeMatrix2FeaturesNV*>(s);
         break;
     default:
         break;
@@ -90,7 +91,7 @@ Enabled readEnabled(const VkDeviceCreateInfo* info)
     {
         const char* name = info->ppEnabledExtensionNames[i];
         e.matrix_extension |= std::strcmp(name, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME) == 0;
-        e.flexible_extension |= std::strcmp(name, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME) == 0;
+        e.matrix2_extension |= std::strcmp(name, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME) == 0;
     }
     return e;
 }
@@ -104,6 +105,7 @@ struct Properties
     // Zero where the extension is missing.
     VkPhysicalDeviceShaderSMBuiltinsPropertiesNV sm = {};
     VkPhysicalDeviceShaderCorePropertiesAMD cores = {};
+    VkPhysicalDeviceCooperativeMatrix2PropertiesNV matrix2 = {};
 };
 
 void readProperties(const InstanceFunctions& vk, VkPhysicalDevice device,
@@ -114,13 +116,21 @@ void readProperties(const InstanceFunctions& vk, VkPhysicalDevice device,
     p.vulkan13.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_PROPERTIES;
     p.sm.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV;
     p.cores.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD;
+    p.matrix2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_PROPERTIES_NV;
     p.core.pNext = &p.vulkan11;
     p.vulkan11.pNext = &p.vulkan12;
     p.vulkan12.pNext = &p.vulkan13;
-    if (hasExtension(extensions, VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME))
-        p.vulkan13.pNext = &p.sm;
-    else if (hasExtension(extensions, VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME))
-        p.vulkan13.pNext = &p.cores;
+    void** end = &p.vulkan13.pNext;
+    const auto append = [&](const char* extension, auto& properties)
+    {
+        if (!hasExtension(extensions, extension))
+            return;
+        *end = &properties;
+        end = &properties.pNext;
+    };
+    append(VK_NV_SHADER_SM_BUILTINS_EXTENSION_NAME, p.sm);
+    append(VK_AMD_SHADER_CORE_PROPERTIES_EXTENSION_NAME, p.cores);
+    append(VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME, p.matrix2);
     vk.vkGetPhysicalDeviceProperties2(device, &p.core);
 }
 
@@ -222,29 +232,66 @@ std::vector<MatrixShape> readShapes(const InstanceFunctions& vk, VkPhysicalDevic
     return shapes;
 }
 
-void readFlexible(const InstanceFunctions& vk, VkPhysicalDevice device, Caps& caps)
+// Of fp16 x fp16 -> fp32, the scope of a workgroup first.
+std::vector<TileMatrices> readFlexible(const InstanceFunctions& vk, VkPhysicalDevice device)
 {
     uint32_t count = 0;
     const auto query = vk.vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV;
     if (!query || query(device, &count, nullptr) < 0)
-        return;
+        return {};
     VkCooperativeMatrixFlexibleDimensionsPropertiesNV empty = {};
     empty.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_FLEXIBLE_DIMENSIONS_PROPERTIES_NV;
     std::vector<VkCooperativeMatrixFlexibleDimensionsPropertiesNV> list(count, empty);
     if (query(device, &count, list.data()) < 0)
-        return;
-    for (uint32_t i = 0; i < count; ++i)
-    {
-        const auto& s = list[i];
-        if (s.AType == VK_COMPONENT_TYPE_FLOAT16_KHR && s.BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
-            s.CType == VK_COMPONENT_TYPE_FLOAT32_KHR && s.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
-            s.scope == VK_SCOPE_SUBGROUP_KHR)
+        return {};
+    list.resize(count);
+
+    std::vector<TileMatrices> found;
+    for (const VkScopeKHR scope : {VK_SCOPE_WORKGROUP_KHR, VK_SCOPE_SUBGROUP_KHR})
+        for (const auto& s : list)
+            if (s.AType == VK_COMPONENT_TYPE_FLOAT16_KHR && s.BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+                s.CType == VK_COMPONENT_TYPE_FLOAT32_KHR && s.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+                s.scope == scope && s.MGranularity && s.NGranularity && s.KGranularity)
+                found.push_back({scope == VK_SCOPE_WORKGROUP_KHR,
+                                 {s.MGranularity, s.NGranularity, s.KGranularity},
+                                 s.workgroupInvocations});
+    return found;
+}
+
+// Matrices of any size: for the coopmat tier those of subgroups, for coopmat2 the other features as well.
+void readMatrices2(const InstanceFunctions& vk, VkPhysicalDevice device, const Enabled& enabled, const Properties& p,
+                   bool offered, Caps& caps)
+{
+    const VkPhysicalDeviceCooperativeMatrix2FeaturesNV& f = enabled.matrix2;
+    std::vector<TileMatrices> found;
+    if (enabled.matrix2_extension && f.cooperativeMatrixFlexibleDimensions)
+        found = readFlexible(vk, device);
+    for (const TileMatrices& matrices : found)
+        if (!matrices.is_of_workgroup && !caps.has_flexible_shapes)
         {
             caps.has_flexible_shapes = true;
-            caps.flexible_granularity = {s.MGranularity, s.NGranularity, s.KGranularity};
-            return;
+            caps.flexible_granularity = matrices.granularity;
         }
-    }
+
+    std::erase_if(found,
+                  [&](const TileMatrices& m)
+                  {
+                      return m.is_of_workgroup &&
+                             (!f.cooperativeMatrixWorkgroupScope || m.threads == 0 ||
+                              m.threads > p.matrix2.cooperativeMatrixWorkgroupScopeMaxWorkgroupSize);
+                  });
+    if (!offered)
+        caps.tile_matrix_refusal = "the driver does not offer VK_NV_cooperative_matrix2";
+    else if (!enabled.matrix2_extension || !f.cooperativeMatrixFlexibleDimensions || !f.cooperativeMatrixReductions ||
+             !f.cooperativeMatrixConversions || !f.cooperativeMatrixPerElementOperations)
+        caps.tile_matrix_refusal = "flexible dimensions, reductions, conversions and per-element operations of "
+                                   "VK_NV_cooperative_matrix2 are not all enabled";
+    else if (found.empty())
+        caps.tile_matrix_refusal = "the driver lists no flexible dimensions of fp16 x fp16 -> fp32";
+    else
+        caps.tile_matrices = std::move(found);
+    caps.has_tensor_loads = f.cooperativeMatrixTensorAddressing;
+    caps.max_matrix_side = p.matrix2.cooperativeMatrixFlexibleDimensionsMaxDimension;
 }
 
 // Extension, then feature, then what is enabled, then faults, then enumerated shapes: the first "no" is the reason.
@@ -268,14 +315,13 @@ void readMatrices(const InstanceFunctions& vk, VkPhysicalDevice device, const En
                               std::to_string(caps.max_subgroup_size) + " and lets no compute shader require one";
     else
         caps.matrix_refusal = matrixFault(p);
+    caps.tile_matrix_refusal = caps.matrix_refusal;
     if (!caps.matrix_refusal.empty())
         return;
 
     caps.matrix_shapes = readShapes(vk, device);
     if (caps.matrix_shapes.empty())
         caps.matrix_refusal = "the driver lists no fp16 x fp16 -> fp32 matrix shape of subgroup scope";
-    else if (enabled.flexible_extension && enabled.flexible_feature)
-        readFlexible(vk, device, caps);
 }
 
 } // namespace
@@ -302,6 +348,9 @@ LacunaResult readCaps(const LacunaContextDesc& desc, const InstanceFunctions& vk
     fillCaps(properties, enabled, caps);
     readMatrices(vk, desc.physical_device, enabled, properties,
                  hasExtension(extensions, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME), caps);
+    if (caps.tile_matrix_refusal.empty())
+        readMatrices2(vk, desc.physical_device, enabled, properties,
+                      hasExtension(extensions, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME), caps);
 
     if (desc.max_shared_bytes > caps.max_shared_bytes)
     {
@@ -314,10 +363,10 @@ LacunaResult readCaps(const LacunaContextDesc& desc, const InstanceFunctions& vk
     for (uint32_t i = 0; i < desc.refusal_count; ++i)
     {
         const LacunaTierRefusal& refusal = desc.refusals[i];
-        if (refusal.tier != LACUNA_TIER_SCALAR && refusal.tier != LACUNA_TIER_COOPMAT)
+        if (refusal.tier < LACUNA_TIER_SCALAR || refusal.tier > LACUNA_TIER_COOPMAT2)
         {
             sentence = "refusals[" + std::to_string(i) + "].tier is " + std::to_string(int(refusal.tier)) +
-                       ", expected LACUNA_TIER_SCALAR or LACUNA_TIER_COOPMAT";
+                       ", expected LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT or LACUNA_TIER_COOPMAT2";
             return LACUNA_ERROR_INVALID_ARGUMENT;
         }
         caps.refusals[refusal.tier] = refusal.reason ? refusal.reason : "refused by the application";

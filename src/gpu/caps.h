@@ -19,6 +19,15 @@ struct MatrixShape
     bool operator==(const MatrixShape&) const = default;
 };
 
+// Products of fp16 matrices as large as a tile (NV_cooperative_matrix2): their sides are multiples of
+// the granularity, and C is fp32.
+struct TileMatrices
+{
+    bool is_of_workgroup = false; // else each subgroup has its own
+    MatrixShape granularity;
+    uint32_t threads = 0; // of the workgroup, where it shares a matrix
+};
+
 struct Caps
 {
     std::string device_name;
@@ -51,6 +60,12 @@ struct Caps
     MatrixShape flexible_granularity;
     std::string matrix_refusal;
 
+    // Workgroups first. Empty when the coopmat2 tier is refused; tile_matrix_refusal then says why.
+    std::vector<TileMatrices> tile_matrices;
+    uint32_t max_matrix_side = 0;
+    bool has_tensor_loads = false; // cooperativeMatrixTensorAddressing enabled
+    std::string tile_matrix_refusal;
+
     // Intel's compilers give a lane the fewer registers the wider its subgroup is.
     bool prefersNarrowSubgroups() const
     {
@@ -58,7 +73,7 @@ struct Caps
                driver_id == VK_DRIVER_ID_INTEL_PROPRIETARY_WINDOWS;
     }
 
-    std::string refusals[3]; // by LacunaTier: what the caller refused, with its reason; empty means trusted
+    std::string refusals[4]; // by LacunaTier: what the caller refused, with its reason; empty means trusted
 };
 
 // Reads the device, and what `desc.device_info` enabled. `sentence` on failure.

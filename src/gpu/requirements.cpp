@@ -56,8 +56,14 @@ static void keepUsed(LacunaDeviceRequirements& want, const LacunaDeviceRequireme
     want.vulkan13.computeFullSubgroups = have.vulkan13.computeFullSubgroups;
     want.vulkan13.maintenance4 = have.vulkan13.maintenance4; // local sizes by specialization constant
     want.cooperative_matrix.cooperativeMatrix = have.cooperative_matrix.cooperativeMatrix;
-    want.cooperative_matrix2.cooperativeMatrixFlexibleDimensions =
-        have.cooperative_matrix2.cooperativeMatrixFlexibleDimensions;
+    auto& want2 = want.cooperative_matrix2;
+    const auto& have2 = have.cooperative_matrix2;
+    want2.cooperativeMatrixWorkgroupScope = have2.cooperativeMatrixWorkgroupScope;
+    want2.cooperativeMatrixFlexibleDimensions = have2.cooperativeMatrixFlexibleDimensions;
+    want2.cooperativeMatrixReductions = have2.cooperativeMatrixReductions;
+    want2.cooperativeMatrixConversions = have2.cooperativeMatrixConversions;
+    want2.cooperativeMatrixPerElementOperations = have2.cooperativeMatrixPerElementOperations;
+    want2.cooperativeMatrixTensorAddressing = have2.cooperativeMatrixTensorAddressing;
 }
 
 LacunaResult deviceRequirements(const InstanceFunctions& vk, VkPhysicalDevice device, LacunaDeviceRequirements& out,

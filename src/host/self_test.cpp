@@ -41,9 +41,18 @@ constexpr Case kThorough[] = {
     {"sliding_tile", 2, 1, 0, 0, 64, {5, 9, 7, 3, 5}, LACUNA_DTYPE_F16},
 };
 
+struct Tier
+{
+    LacunaTier tier;
+    const char* name;
+};
+constexpr Tier kTiers[] = {{LACUNA_TIER_SCALAR, "scalar"},
+                           {LACUNA_TIER_COOPMAT, "coopmat"},
+                           {LACUNA_TIER_COOPMAT2, "coopmat2"}};
+
 const char* tierName(LacunaTier tier)
 {
-    return tier == LACUNA_TIER_COOPMAT ? "coopmat" : "scalar";
+    return kTiers[tier - LACUNA_TIER_SCALAR].name;
 }
 
 std::vector<float> normals(std::mt19937& random, uint64_t count, LacunaDtype dtype)
@@ -93,7 +102,7 @@ std::string describe(const LacunaPlanDesc& desc)
 }
 
 // What rounding may cost, from the largest |v|. Scalar: logits of |s| <= 12 in fp32 are off by some
-// 1e-6, and a weight by twice that. Coopmat: its operands, weights included, are fp16 besides: half
+// 1e-6, and a weight by twice that. The others: their operands, weights included, are fp16 besides: half
 // an ulp, 2^-11, each.
 double outputBound(const LacunaPlanDesc& desc, LacunaTier tier, const std::vector<float>& v)
 {
@@ -101,7 +110,7 @@ double outputBound(const LacunaPlanDesc& desc, LacunaTier tier, const std::vecto
     for (const float value : v)
         largest = std::max(largest, double(std::fabs(value)));
     double relative = 2e-5;
-    if (tier == LACUNA_TIER_COOPMAT)
+    if (tier != LACUNA_TIER_SCALAR)
         relative += 0x1p-11;
     if (tier == LACUNA_TIER_COOPMAT &&
         desc.dtype == LACUNA_DTYPE_F32) // q, k and v are rounded as well
@@ -193,10 +202,9 @@ std::vector<std::pair<LacunaTier, std::string>> parseOutcome(const std::string& 
     {
         const size_t end = std::min(text.find('\n', begin), text.size());
         const size_t tab = text.find('\t', begin);
-        if (tab < end)
-            failed.push_back({text.compare(begin, tab - begin, "coopmat") == 0 ? LACUNA_TIER_COOPMAT
-                                                                               : LACUNA_TIER_SCALAR,
-                              text.substr(tab + 1, end - tab - 1)});
+        for (const Tier& t : kTiers)
+            if (tab < end && text.compare(begin, tab - begin, t.name) == 0)
+                failed.push_back({t.tier, text.substr(tab + 1, end - tab - 1)});
         begin = end + 1;
     }
     return failed;
@@ -207,6 +215,14 @@ std::vector<std::pair<LacunaTier, std::string>> parseOutcome(const std::string& 
 bool SelfTestRow::passed() const
 {
     return !skipped.empty() || (error <= bound && lse_error <= lse_bound); // NaN fails
+}
+
+std::vector<LacunaTier> testedTiers(const Device& device)
+{
+    std::vector<LacunaTier> tiers = {LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT};
+    if (!device.info().is_cpu)
+        tiers.push_back(LACUNA_TIER_COOPMAT2);
+    return tiers;
 }
 
 std::vector<SelfTestRow> selfTest(Device& device, LacunaTier tier, bool thorough)
@@ -236,7 +252,7 @@ std::vector<std::pair<LacunaTier, std::string>> failedTiers(Device& device,
     }
 
     std::vector<std::pair<LacunaTier, std::string>> failed;
-    for (const LacunaTier tier : {LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT})
+    for (const LacunaTier tier : testedTiers(device))
         for (const SelfTestRow& row : selfTest(device, tier, false))
             if (!row.passed())
             {

@@ -16,7 +16,7 @@
 namespace lacuna
 {
 
-extern const AttendVariant kAttendCoopmat, kAttendScalar;
+extern const AttendVariant kAttendCoopmat2, kAttendCoopmat, kAttendScalar;
 
 namespace
 {
@@ -116,6 +116,24 @@ Operand widen(PlanBuilder& b, const Operand& operand, const char* name)
     return wide;
 }
 
+// The caller's kernel in place of the chosen one, where there are any. False: none is for it.
+bool takeKernel(const Caps& caps, const Problem& problem,
+                std::span<const LacunaKernelCode> kernels, AttendChoice& choice,
+                std::string& reason)
+{
+    if (kernels.empty())
+        return true;
+    const char* const name =
+        kShaders[uint32_t(choice.variant->shader(caps, problem, choice.tile))].name;
+    for (const LacunaKernelCode& kernel : kernels)
+        if (kernel.shader && kernel.words && std::strcmp(kernel.shader, name) == 0)
+            choice.words.assign(kernel.words, kernel.words + kernel.word_count);
+    if (!choice.words.empty())
+        return true;
+    reason = "kernels has none for its shader '" + std::string(name) + "'";
+    return false;
+}
+
 } // namespace
 
 Slot sinkLogits(PlanBuilder& b)
@@ -128,7 +146,8 @@ Slot sinkLogits(PlanBuilder& b)
 
 std::span<const AttendVariant* const> attendVariants()
 {
-    static const AttendVariant* const variants[] = {&kAttendCoopmat, &kAttendScalar};
+    static const AttendVariant* const variants[] = {&kAttendCoopmat2, &kAttendCoopmat,
+                                                    &kAttendScalar};
     return variants;
 }
 
@@ -140,14 +159,16 @@ std::string tierRefusal(const Caps& caps, const Problem& problem, const AttendVa
 }
 
 LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier tier,
-                          std::span<const LacunaOption> tuning, AttendChoice& choice,
+                          std::span<const LacunaOption> tuning,
+                          std::span<const LacunaKernelCode> kernels, AttendChoice& choice,
                           std::string& sentence)
 {
     const bool is_forced = tier != LACUNA_TIER_AUTO;
-    if (is_forced && tier != LACUNA_TIER_SCALAR && tier != LACUNA_TIER_COOPMAT)
+    if (tier < LACUNA_TIER_AUTO || tier > LACUNA_TIER_COOPMAT2)
     {
         sentence = "tier is " + std::to_string(int(tier)) +
-                   ", expected LACUNA_TIER_AUTO, LACUNA_TIER_SCALAR or LACUNA_TIER_COOPMAT";
+                   ", expected LACUNA_TIER_AUTO, LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT or "
+                   "LACUNA_TIER_COOPMAT2";
         return LACUNA_ERROR_INVALID_ARGUMENT;
     }
     sentence = addressFault(problem);
@@ -165,7 +186,8 @@ LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier t
             if (!parseOptions(variant->tuning, tuning, owner.c_str(), options, sentence))
                 return LACUNA_ERROR_INVALID_ARGUMENT;
             choice.variant = variant;
-            if (variant->chooseTile(caps, problem, options, choice.tile, reason))
+            if (variant->chooseTile(caps, problem, options, choice.tile, reason) &&
+                takeKernel(caps, problem, kernels, choice, reason))
                 return LACUNA_SUCCESS;
         }
         choice.refusals.push_back({variant->name, reason});
@@ -174,23 +196,6 @@ LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier t
         sentence += (sentence.empty() ? "" : "; ") + std::string("tier '") + refusal.name +
                     "': " + refusal.reason;
     return LACUNA_ERROR_UNSUPPORTED;
-}
-
-LacunaResult replaceKernel(const Caps& caps, const Problem& problem,
-                           std::span<const LacunaKernelCode> kernels, AttendChoice& choice,
-                           std::string& sentence)
-{
-    if (kernels.empty())
-        return LACUNA_SUCCESS;
-    const char* const name =
-        kShaders[uint32_t(choice.variant->shader(caps, problem, choice.tile))].name;
-    for (const LacunaKernelCode& kernel : kernels)
-        if (kernel.shader && kernel.words && std::strcmp(kernel.shader, name) == 0)
-            choice.words.assign(kernel.words, kernel.words + kernel.word_count);
-    if (!choice.words.empty())
-        return LACUNA_SUCCESS;
-    sentence = "kernels has none for the shader '" + std::string(name) + "' that the plan runs";
-    return LACUNA_ERROR_INVALID_ARGUMENT;
 }
 
 void attend(PlanBuilder& b, const AttendInputs& inputs)

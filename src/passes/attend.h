@@ -64,7 +64,7 @@ struct AttendVariant
     Shader (*shader)(const Caps& caps, const Problem& problem, const AttendTile& tile);
 };
 
-std::span<const AttendVariant* const> attendVariants(); // fastest first: coopmat, scalar
+std::span<const AttendVariant* const> attendVariants(); // fastest first
 
 // Why the plan would not use the variant: what the application refused (the self-test, say), then
 // the variant's own reason. Empty: it can run. `forced`: asked for by name.
@@ -85,15 +85,12 @@ struct AttendChoice
     std::vector<uint32_t> words; // SPIR-V of the caller's in place of the variant's; empty: none
 };
 
-// Fails (with the sentence) when the forced tier is refused, or a tuning option is wrong.
+// Fails (with the sentence) when the forced tier is refused, or a tuning option is wrong. Where the
+// caller brings kernels, a tier without one is refused.
 LacunaResult chooseAttend(const Caps& caps, const Problem& problem, LacunaTier tier,
-                          std::span<const LacunaOption> tuning, AttendChoice& choice,
+                          std::span<const LacunaOption> tuning,
+                          std::span<const LacunaKernelCode> kernels, AttendChoice& choice,
                           std::string& sentence);
-
-// The kernel of the caller's that stands for the chosen one, if there are any.
-LacunaResult replaceKernel(const Caps& caps, const Problem& problem,
-                           std::span<const LacunaKernelCode> kernels, AttendChoice& choice,
-                           std::string& sentence);
 
 // The sink logits in base 2, as the kernels have all logits, and finite; no slot where there are none.
 Slot sinkLogits(PlanBuilder& b);

@@ -166,7 +166,7 @@ std::string describeCaps(const Caps& caps)
 
     AttendChoice choice;
     std::string sentence;
-    const bool any = chooseAttend(caps, problem, LACUNA_TIER_AUTO, {}, choice, sentence) == LACUNA_SUCCESS;
+    const bool any = chooseAttend(caps, problem, LACUNA_TIER_AUTO, {}, {}, choice, sentence) == LACUNA_SUCCESS;
     json.member("automatic_tier", any ? choice.variant->name : "none");
     json.key("tiers").open('[');
     for (const AttendVariant* variant : attendVariants())

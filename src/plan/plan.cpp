@@ -117,10 +117,7 @@ LacunaResult makePlan(const LacunaPlanDesc* desc, const Caps& caps, Pipelines& p
         return r;
     const Problem& problem = plan.request.problem;
     if (const LacunaResult r = chooseAttend(caps, problem, desc->tier, {desc->tuning, desc->tuning_count},
-                                            plan.attend, sentence);
-        r != LACUNA_SUCCESS)
-        return r;
-    if (const LacunaResult r = replaceKernel(caps, problem, {desc->kernels, desc->kernel_count}, plan.attend, sentence);
+                                            {desc->kernels, desc->kernel_count}, plan.attend, sentence);
         r != LACUNA_SUCCESS)
         return r;
 
