@@ -20,10 +20,8 @@ RESULTS = ROOT / "results" / "methods.json"
 
 CLIP = ["streaming radius=2", "sliding_tile tile=4x4x4 window=3x3x3", "neighborhood window=9x11x11",
         "grat tile=4x4x4", "radial block=64 decay=1", "axial axis=spatial radius=2", "svg1 density=0.3",
-        "svg1 density=0.3 rows=16",
-        "sparse_vdit heads=multi_diagonal density=0.3", "rainfusion heads=temporal",
-        "rainfusion2 block=64 keep_ratio=0.34", "paro block=64", "block_topk keep_ratio=0.34",
-        "jenga block=64", "vorta"]
+        "svg1 density=0.3 rows=16", "sparse_vdit heads=multi_diagonal density=0.3", "rainfusion heads=temporal",
+        "rainfusion2 block=64 keep_ratio=0.34", "paro block=64", "block_topk keep_ratio=0.34", "jenga block=64", "vorta"]
 
 GRID = "21x30x52"
 SHAPE = "1x1x32760x128"
@@ -56,15 +54,16 @@ def generate(text):
     return {key: report[key] for key in keys}
 
 
-def measure_clip(results):
-    clips = []
+def measure_clip(results, only):
+    clips = {clip["method"]: clip for clip in results.get("clip", [])}
     for text in CLIP:
-        clips.append(generate(text))
-        save(results | dict(clip=clips)) # an interrupted run keeps what it has
-    return clips
+        if only in text:
+            clips[text] = generate(text)
+            save(results | dict(clip=list(clips.values()))) # an interrupted run keeps what it has
+    return [clips[text] for text in CLIP if text in clips]
 
 
-def measure_wan(results):
+def measure_wan():
     methods = [word for text in WAN for word in ("--method", text)]
     lines = lacuna("bench", "attend", "--shape", SHAPE, "--grid", GRID, *methods, "--density", "1", "--repeat", "3",
                    "--format", "jsonl").splitlines()
@@ -110,10 +109,11 @@ def main():
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--measure", nargs="+", choices=("wan", "clip"))
     what.add_argument("--markdown", action="store_true")
+    parser.add_argument("--only", default="", metavar="TEXT", help="clips of methods with this text; the others are kept")
     args = parser.parse_args()
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in args.measure or ():
-        results[name] = dict(wan=measure_wan, clip=measure_clip)[name](results)
+        results[name] = measure_wan() if name == "wan" else measure_clip(results, args.only)
         save(results)
     if args.markdown:
         print("\n".join(markdown(results)))
