@@ -26,11 +26,16 @@ std::vector<Kernel> kernels()
          {{"split", "4"}, {"rows_per_lane", "1"}, {"keys", "4"}, {"widen", "off"}}},
         kCoopmat,
         {LACUNA_TIER_COOPMAT,
-         {{"slices", "2"}, {"strips", "2"}, {"tiles", "2"}, {"keys", "64"}, {"hold", "no"}}},
+         {{"slices", "2"},
+          {"strips", "2"},
+          {"tiles", "2"},
+          {"keys", "64"},
+          {"hold", "no"},
+          {"rescale", "tile"}}},
         {LACUNA_TIER_COOPMAT, {{"shape", "16x16x16"}, {"hold", "yes"}, {"direct", "no"}}},
         {LACUNA_TIER_COOPMAT, {{"shape", "16x8x16"}, {"hold", "no"}, {"direct", "yes"}}},
         {LACUNA_TIER_COOPMAT, {{"shape", "8x8x8"}, {"hold", "no"}, {"direct", "no"}}},
-        {LACUNA_TIER_COOPMAT, {{"shape", "8x16x16"}}},
+        {LACUNA_TIER_COOPMAT, {{"shape", "8x16x16"}, {"rescale", "tile"}}},
     };
 }
 

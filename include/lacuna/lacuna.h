@@ -124,6 +124,8 @@ typedef struct LacunaContextDesc
     void* message_user;
     uint32_t max_shared_bytes; /* shared memory of one workgroup, at most what the device has, and 0 means that: less
                                   leaves room for others, or shows what a smaller device would do */
+    const char* broadcast_refusal; /* copied; why tier coopmat must not load matrices with stride 0, which repeats one
+                                      number along a row; NULL: it may, and is faster so */
 } LacunaContextDesc;
 
 typedef struct LacunaContext_T* LacunaContext;

@@ -22,10 +22,11 @@
 //       13 kHoldQ         Q stays in registers; otherwise each product loads it from shared memory
 //       14 kDirect        matrices of whole steps come from K and V themselves, which are not
 //                         staged; of fp16, kScoreK and kN * kSlices divide D
-//       15 kHasParts      some items are parts of a split row
-//       16 kHasWindows    queries keep only the keys in their windows
-//       17 kHasBoxes      queries keep only the keys in their boxes
-//       18 kSoftCap       logits are capped
+//       15 kBroadcast     matrices are loaded with stride 0, see weighTiles()
+//       16 kHasParts      some items are parts of a split row
+//       17 kHasWindows    queries keep only the keys in their windows
+//       18 kHasBoxes      queries keep only the keys in their boxes
+//       19 kSoftCap       logits are capped
 // shared tile.glsl; sharedBytes() in attend_coopmat.cpp counts it
 //
 //            D                       one K or V tile at a time

@@ -101,14 +101,32 @@ void weighKeys(Rows values, uint key)
     }
 }
 
-// 3. O = shrink * O + P V. A load with stride 0 repeats the one number of a row along its columns.
+// `shrink` of each row in all columns of a tile. A load with stride 0 repeats the one number; where
+// it is not trusted, the tile is made where S was, by the subgroup that stored S there.
+Accumulator shrinkTile(uint m)
+{
+    const uint row = (strip() * kTilesM + m) * kM, column = slice() * kN;
+    Accumulator factor;
+    if (kBroadcast)
+        coopMatLoad(factor, shrink, row, 0, gl_CooperativeMatrixLayoutColumnMajor);
+    else
+    {
+        for (uint i = gl_SubgroupInvocationID; i < kM * kN; i += kSubgroupSize)
+            score[(row + i / kN) * kScoreStride + column + i % kN] = shrink[row + i / kN];
+        barrier();
+        coopMatLoad(factor, score, row * kScoreStride + column, kScoreStride,
+                    gl_CooperativeMatrixLayoutRowMajor);
+        barrier(); // before the next S is stored
+    }
+    return factor;
+}
+
+// 3. O = shrink * O + P V
 void weighTiles(Rows values)
 {
     LACUNA_MATRIX_LOOP for (uint m = 0; m < kTilesM; ++m)
     {
-        Accumulator factor;
-        coopMatLoad(factor, shrink, (strip() * kTilesM + m) * kM, 0,
-                    gl_CooperativeMatrixLayoutColumnMajor);
+        const Accumulator factor = shrinkTile(m);
         LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
             o[m * kTilesN + n] = o[m * kTilesN + n] * factor;
     }

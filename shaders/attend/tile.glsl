@@ -26,10 +26,11 @@ layout(constant_id = 11) const uint kInputType = kF16;
 layout(constant_id = 12) const uint kResultType = kF16;
 layout(constant_id = 13) const bool kHoldQ = true;
 layout(constant_id = 14) const bool kDirect = true;
-layout(constant_id = 15) const bool kHasParts = true;
-layout(constant_id = 16) const bool kHasWindows = true;
-layout(constant_id = 17) const bool kHasBoxes = true;
-layout(constant_id = 18) const bool kSoftCap = true;
+layout(constant_id = 15) const bool kBroadcast = true;
+layout(constant_id = 16) const bool kHasParts = true;
+layout(constant_id = 17) const bool kHasWindows = true;
+layout(constant_id = 18) const bool kHasBoxes = true;
+layout(constant_id = 19) const bool kSoftCap = true;
 #include "attend/keep.glsl"
 #include "attend/walk.glsl"
 

@@ -360,6 +360,7 @@ LacunaResult readCaps(const LacunaContextDesc& desc, const InstanceFunctions& vk
     }
     if (desc.max_shared_bytes != 0)
         caps.max_shared_bytes = desc.max_shared_bytes;
+    caps.broadcast_refusal = desc.broadcast_refusal ? desc.broadcast_refusal : "";
     for (uint32_t i = 0; i < desc.refusal_count; ++i)
     {
         const LacunaTierRefusal& refusal = desc.refusals[i];

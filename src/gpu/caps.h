@@ -59,6 +59,7 @@ struct Caps
     bool has_flexible_shapes = false; // NV flexible dimensions: any multiple of the granularity below
     MatrixShape flexible_granularity;
     std::string matrix_refusal;
+    std::string broadcast_refusal; // why a load with stride 0 is not trusted; empty: it is
 
     // Workgroups first. Empty when the coopmat2 tier is refused; tile_matrix_refusal then says why.
     std::vector<TileMatrices> tile_matrices;

@@ -212,11 +212,11 @@ void Device::Impl::receive(void* user, LacunaResult, const char* sentence)
     impl.sentence = sentence;
 }
 
-void Device::Impl::createContext(const std::vector<std::pair<LacunaTier, std::string>>& refusals)
+void Device::Impl::createContext(const SelfTestOutcome& outcome)
 {
     context.reset();
     std::vector<LacunaTierRefusal> list;
-    for (const auto& [tier, reason] : refusals)
+    for (const auto& [tier, reason] : outcome.refusals)
         list.push_back({tier, reason.c_str()});
 
     VkDeviceCreateInfo enabled = {};
@@ -238,6 +238,8 @@ void Device::Impl::createContext(const std::vector<std::pair<LacunaTier, std::st
     desc.message = receive;
     desc.message_user = this;
     desc.max_shared_bytes = options.max_shared_bytes;
+    if (!outcome.broadcast_refusal.empty())
+        desc.broadcast_refusal = outcome.broadcast_refusal.c_str();
     LacunaContext created = nullptr;
     owner.check(lacunaCreateContext(&desc, &created));
     context.reset(created);
@@ -290,9 +292,9 @@ Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>(*thi
     impl_->createContext({});
     if (options.self_test)
     {
-        const auto refusals = failedTiers(*this, impl_->cache_key);
-        if (!refusals.empty())
-            impl_->createContext(refusals);
+        const SelfTestOutcome outcome = testTiers(*this, impl_->cache_key);
+        if (!outcome.passed())
+            impl_->createContext(outcome);
     }
     impl_->info.is_usable = true;
     impl_->info.describe_json = text([&](size_t* size, char* json)

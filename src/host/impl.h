@@ -5,6 +5,7 @@
 
 #include "functions.h"
 #include "instance.h"
+#include "self_test.h"
 #include "timers.h"
 #include "tuned.h"
 
@@ -76,7 +77,7 @@ struct Device::Impl
     void createQueueObjects();
     void openPipelineCache();
     void savePipelineCache() const;
-    void createContext(const std::vector<std::pair<LacunaTier, std::string>>& refusals);
+    void createContext(const SelfTestOutcome& outcome);
 
     void requireNotLost() const;
     void beginCommands();

@@ -12,6 +12,8 @@
 #include <cmath>
 #include <cstdio>
 #include <random>
+#include <span>
+#include <sstream>
 
 namespace lacuna::host
 {
@@ -155,9 +157,12 @@ void reference(const LacunaPlanDesc& desc, const std::vector<float>& q, const st
         throw Error(result, sentence.text);
 }
 
-SelfTestRow runCase(Device& device, const Case& c, LacunaTier tier)
+SelfTestRow runCase(Device& device, const Case& c, LacunaTier tier,
+                    std::span<const LacunaOption> tuning = {})
 {
-    const LacunaPlanDesc desc = planOf(c, tier);
+    LacunaPlanDesc desc = planOf(c, tier);
+    desc.tuning = tuning.data();
+    desc.tuning_count = uint32_t(tuning.size());
     SelfTestRow row;
     row.tier = tierName(tier);
     row.shape = describe(desc);
@@ -186,28 +191,50 @@ SelfTestRow runCase(Device& device, const Case& c, LacunaTier tier)
     return row;
 }
 
-// One line a tier: "scalar<TAB>reason", the reason empty when it passed.
-std::string formatOutcome(const std::vector<std::pair<LacunaTier, std::string>>& failed)
+// How the tier fails the quick self-test; empty: it passes.
+std::string faultOf(Device& device, LacunaTier tier, std::span<const LacunaOption> tuning)
+{
+    for (const Case& c : kQuick)
+    {
+        const SelfTestRow row = runCase(device, c, tier, tuning);
+        if (row.passed())
+            continue;
+        char text[320];
+        std::snprintf(text, sizeof(text),
+                      "it failed the known-answer self-test: %s is off by %.2g (at most %.2g), its "
+                      "LSE by %.2g (at most %.2g)",
+                      row.shape.c_str(), row.error, row.bound, row.lse_error, row.lse_bound);
+        return text;
+    }
+    return {};
+}
+
+constexpr const char* kBroadcast = "broadcast";
+
+// One line a failure: "coopmat<TAB>how".
+std::string formatOutcome(const SelfTestOutcome& outcome)
 {
     std::string text;
-    for (const auto& [tier, reason] : failed)
+    for (const auto& [tier, reason] : outcome.refusals)
         text += std::string(tierName(tier)) + "\t" + reason + "\n";
+    if (!outcome.broadcast_refusal.empty())
+        text += std::string(kBroadcast) + "\t" + outcome.broadcast_refusal + "\n";
     return text;
 }
 
-std::vector<std::pair<LacunaTier, std::string>> parseOutcome(const std::string& text)
+SelfTestOutcome parseOutcome(const std::string& text)
 {
-    std::vector<std::pair<LacunaTier, std::string>> failed;
-    for (size_t begin = 0; begin < text.size();)
+    SelfTestOutcome outcome;
+    std::istringstream lines(text);
+    for (std::string what, how; std::getline(lines, what, '\t') && std::getline(lines, how);)
     {
-        const size_t end = std::min(text.find('\n', begin), text.size());
-        const size_t tab = text.find('\t', begin);
         for (const Tier& t : kTiers)
-            if (tab < end && text.compare(begin, tab - begin, t.name) == 0)
-                failed.push_back({t.tier, text.substr(tab + 1, end - tab - 1)});
-        begin = end + 1;
+            if (what == t.name)
+                outcome.refusals.push_back({t.tier, how});
+        if (what == kBroadcast)
+            outcome.broadcast_refusal = how;
     }
-    return failed;
+    return outcome;
 }
 
 } // namespace
@@ -236,8 +263,7 @@ std::vector<SelfTestRow> selfTest(Device& device, LacunaTier tier, bool thorough
     return rows;
 }
 
-std::vector<std::pair<LacunaTier, std::string>> failedTiers(Device& device,
-                                                            const std::string& cache_key)
+SelfTestOutcome testTiers(Device& device, const std::string& cache_key)
 {
     const std::string name = "selftest-" + cache_key;
     const std::string tested =
@@ -251,24 +277,21 @@ std::vector<std::pair<LacunaTier, std::string>> failedTiers(Device& device,
             return parseOutcome(file.substr(tested.size()));
     }
 
-    std::vector<std::pair<LacunaTier, std::string>> failed;
+    constexpr LacunaOption kWholeTiles[] = {{"rescale", "tile"}};
+    SelfTestOutcome outcome;
     for (const LacunaTier tier : testedTiers(device))
-        for (const SelfTestRow& row : selfTest(device, tier, false))
-            if (!row.passed())
-            {
-                char reason[320];
-                std::snprintf(reason, sizeof(reason),
-                              "it failed the known-answer self-test: %s is off by %.2g (at most "
-                              "%.2g), its LSE by "
-                              "%.2g (at most %.2g)",
-                              row.shape.c_str(), row.error, row.bound, row.lse_error,
-                              row.lse_bound);
-                failed.push_back({tier, reason});
-                break;
-            }
-    const std::string file = tested + formatOutcome(failed);
+    {
+        const std::string fault = faultOf(device, tier, {});
+        if (fault.empty())
+            continue;
+        if (tier == LACUNA_TIER_COOPMAT && faultOf(device, tier, kWholeTiles).empty())
+            outcome.broadcast_refusal = fault;
+        else
+            outcome.refusals.push_back({tier, fault});
+    }
+    const std::string file = tested + formatOutcome(outcome);
     writeCache(name, std::as_bytes(std::span(file)));
-    return failed;
+    return outcome;
 }
 
 } // namespace lacuna::host

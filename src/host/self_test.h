@@ -1,4 +1,5 @@
-// self_test.h - which tiers of a device may not be trusted, remembered between runs.
+// self_test.h - which tiers of a device may not be trusted, and what in them, remembered between
+// runs.
 //
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -12,9 +13,16 @@
 namespace lacuna::host
 {
 
-// Runs the quick self-test of every tier, or recalls its outcome under `cache_key`; the tiers that
-// failed, with reasons. An outcome counts for the same device, driver and shaders only.
-std::vector<std::pair<LacunaTier, std::string>> failedTiers(Device& device,
-                                                            const std::string& cache_key);
+struct SelfTestOutcome
+{
+    std::vector<std::pair<LacunaTier, std::string>> refusals; // tiers that failed, and how
+    std::string broadcast_refusal; // how coopmat failed that passed without loads of stride 0
+
+    bool passed() const { return refusals.empty() && broadcast_refusal.empty(); }
+};
+
+// Runs the quick self-test of every tier, or recalls its outcome under `cache_key`. An outcome
+// counts for the same device, driver and shaders only.
+SelfTestOutcome testTiers(Device& device, const std::string& cache_key);
 
 } // namespace lacuna::host

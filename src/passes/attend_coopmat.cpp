@@ -23,6 +23,7 @@ enum
     kPad,
     kHold,
     kDirect,
+    kRescale,
     kWorkKeys
 };
 
@@ -41,6 +42,10 @@ const OptionDesc kTuning[] = {
     {"direct", OptionType::Choice, "auto", 0, 2,
      "whether matrices are loaded from K and V themselves, which are not staged in shared memory",
      "auto|yes|no"},
+    {"rescale", OptionType::Choice, "auto", 0, 2,
+     "how rows of O are multiplied: by one number that a load with stride 0 repeats, or by a whole "
+     "tile of it",
+     "auto|broadcast|tile"},
     kWorkKeysOption,
 };
 
@@ -48,7 +53,7 @@ struct Tile
 {
     MatrixShape shape;
     uint32_t subgroup_size, strips, slices, tiles, keys, pad;
-    bool holds_q, is_direct;
+    bool holds_q, is_direct, broadcasts;
 
     uint32_t threads() const { return subgroup_size * strips * slices; }
     uint32_t rows() const { return strips * tiles * shape.m; }
@@ -133,7 +138,7 @@ MatrixShape deepened(const Caps& caps, const Problem& p, MatrixShape shape)
 // costs it as much as a product: it loads Q once, K and V once for all rows.
 Tile defaultTile(const Caps& caps, const Problem& p, const MatrixShape& shape)
 {
-    Tile t = {shape, subgroupSize(caps), 4, 1, 1, 64, 1, false, false};
+    Tile t = {shape, subgroupSize(caps), 4, 1, 1, 64, 1, false, false, true};
     if (caps.is_cpu)
     {
         t.strips = 1;
@@ -160,7 +165,7 @@ bool canLoadDirectly(const Problem& p, const Tile& t)
 
 bool chosen(const Options& tuning, uint32_t option, bool fallback)
 {
-    const int64_t choice = tuning.integer(option); // auto|yes|no
+    const int64_t choice = tuning.integer(option); // auto|yes|no, or as the option calls them
     return choice == 0 ? fallback : choice == 1;
 }
 
@@ -281,6 +286,7 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
     tuning.replace(kTiles, t.tiles);
     tuning.replace(kKeys, t.keys);
     t.is_direct = chosen(tuning, kDirect, t.is_direct && canLoadDirectly(p, t));
+    t.broadcasts = chosen(tuning, kRescale, caps.broadcast_refusal.empty());
     sentence = tileFault(caps, p, t);
     if (!sentence.empty())
         return false;
@@ -305,14 +311,16 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
                  uint32_t(p.dtype),
                  uint32_t(p.out_dtype),
                  t.holds_q,
-                 t.is_direct};
+                 t.is_direct,
+                 t.broadcasts};
     tile.text = std::to_string(t.rows()) + " queries x " + std::to_string(t.keys) +
                 " keys, matrices " + text(t.shape) + ", " + std::to_string(t.strips) + " x " +
                 std::to_string(t.slices) + " subgroups of " + std::to_string(t.subgroup_size) +
                 (p.dtype == LACUNA_DTYPE_F16 ? ""
                                              : ", q, k and v rounded to fp16 (at most 65504)") +
                 (t.holds_q ? ", Q in registers" : "") +
-                (t.is_direct ? ", K and V not staged" : "");
+                (t.is_direct ? ", K and V not staged" : "") +
+                (t.broadcasts ? "" : ", O rescaled by whole tiles");
     return true;
 }
 

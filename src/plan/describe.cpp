@@ -163,6 +163,7 @@ std::string describeCaps(const Caps& caps)
     for (const MatrixShape& s : caps.matrix_shapes)
         json.value(std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k));
     json.close(']').member("matrix_shapes_are_flexible", caps.has_flexible_shapes);
+    json.member("broadcast_refusal", caps.broadcast_refusal);
 
     AttendChoice choice;
     std::string sentence;
