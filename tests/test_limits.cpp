@@ -52,7 +52,7 @@ bool fitsAtAll(const Caps& caps, const Problem& p, const MatrixShape& shape)
         {"strips", "1"}, {"slices", "1"}, {"tiles", "1"}, {"keys", keys.c_str()}};
     AttendChoice choice;
     std::string sentence;
-    return chooseAttend(caps, p, LACUNA_TIER_COOPMAT, smallest, choice, sentence) == LACUNA_SUCCESS;
+    return chooseAttend(caps, p, LACUNA_TIER_COOPMAT, smallest, {}, choice, sentence) == LACUNA_SUCCESS;
 }
 
 // The harness's device, of which one workgroup may use so much shared memory.
@@ -159,7 +159,7 @@ TEST_CASE("limits: a smaller tile before a slower tier, with 16, 32, 48 and 64 K
                 std::string sentence;
                 INFO(gpu.shape.m, "x", gpu.shape.n, "x", gpu.shape.k, " ", kib,
                      " KiB, D=", head_dim);
-                REQUIRE(chooseAttend(caps, p, LACUNA_TIER_AUTO, {}, choice, sentence) ==
+                REQUIRE(chooseAttend(caps, p, LACUNA_TIER_AUTO, {}, {}, choice, sentence) ==
                         LACUNA_SUCCESS);
                 INFO(choice.tile.text);
                 CHECK(choice.tile.shared_bytes <= caps.max_shared_bytes);
@@ -167,7 +167,7 @@ TEST_CASE("limits: a smaller tile before a slower tier, with 16, 32, 48 and 64 K
                       fitsAtAll(caps, p, gpu.shape));
                 if (choice.variant->tier == LACUNA_TIER_SCALAR)
                 {
-                    const std::string reason = choice.refusals.front().reason;
+                    const std::string reason = choice.refusals.back().reason;
                     CHECK(reason.find("bytes of shared memory, the device has 16384") !=
                           std::string::npos);
                 }
@@ -175,7 +175,7 @@ TEST_CASE("limits: a smaller tile before a slower tier, with 16, 32, 48 and 64 K
     AttendChoice scalar;
     std::string sentence;
     CHECK(chooseAttend(gpuWith({16, 16, 16}, 32, 1024), problemOf(256), LACUNA_TIER_SCALAR, {},
-                       scalar, sentence) == LACUNA_SUCCESS);
+                       {}, scalar, sentence) == LACUNA_SUCCESS);
 }
 
 TEST_CASE("limits: this device with less shared memory chooses smaller tiles, and computes right")
