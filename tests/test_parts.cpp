@@ -1,5 +1,5 @@
-// test_parts.cpp - plans that go through their heads in parts give what one part gives, in less memory.
-// ctest: label=vk timeout=900 app
+// test_parts.cpp - plans that go through their heads in parts give what one part gives, in less
+// memory. ctest: label=vk timeout=900 app
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "harness_attend.h"
@@ -23,8 +23,9 @@ constexpr uint32_t kSmallestParts = 4;
 Case makeCase(const char* method, OptionValues options)
 {
     static const Kernel any = {LACUNA_TIER_AUTO, {}};
-    Case c = makeCase(any, {.batch = 2, .q_heads = 4, .kv_heads = 2, .q_len = 253, .k_len = 253, .head_dim = 32},
-                      method);
+    Case c = makeCase(
+        any, {.batch = 2, .q_heads = 4, .kv_heads = 2, .q_len = 253, .k_len = 253, .head_dim = 32},
+        method);
     c.options = std::move(options);
     c.desc.grid = {5, 6, 8, 6, 7};
     return c;
@@ -35,7 +36,8 @@ std::vector<Case> staticCases()
     std::vector<Case> cases = {
         makeCase("sliding_tile", {{"tile", "2x3x4"}}),
         makeCase("sliding_tile", {{"tile", "2x3x4"}, {"window", "3x3x3*2,1x2x2,3x1x1"}}),
-        makeCase("paro", {{"block", "16"}, {"heads", "hwt,twh*3"}, {"map", "band,110/011/101*2,band"}}),
+        makeCase("paro",
+                 {{"block", "16"}, {"heads", "hwt,twh*3"}, {"map", "band,110/011/101*2,band"}}),
         makeCase("neighborhood", {}),
         makeCase("documents", {{"lengths", "100,0,153"}, {"causal", "bottom_right"}}),
         makeCase("dense", {}),
@@ -54,9 +56,11 @@ std::vector<Case> dynamicCases()
         makeCase("block_topk", {{"tile", "2x3x4"}}),
         makeCase("jenga", {{"block", "16"}, {"keep_ratio", "0.2"}}),
         makeCase("rainfusion2", {{"block", "16"}, {"window", "2"}}),
-        makeCase("svg1", {{"heads", "online,full,temporal,online"}, {"align", "16"}, {"rows", "5"}}),
+        makeCase("svg1",
+                 {{"heads", "online,full,temporal,online"}, {"align", "16"}, {"rows", "5"}}),
         // In the second part of each batch no head has a coreset.
-        makeCase("vorta", {{"heads", "coreset,full,sliding*2"}, {"tile", "2x3x4"}, {"window", "1x1x1"}}),
+        makeCase("vorta",
+                 {{"heads", "coreset,full,sliding*2"}, {"tile", "2x3x4"}, {"window", "1x1x1"}}),
     };
     cases[0].desc.grid = {};
     cases[0].options = {{"block", "16"}};
@@ -77,7 +81,8 @@ bool same(const Output& a, const Output& b)
 }
 
 // In one part, in about half of the memory and in the smallest parts, twice each.
-void checkParts(Case c, const Inputs& inputs, const std::vector<uint8_t>& mask, const GivenList& list = {})
+void checkParts(Case c, const Inputs& inputs, const std::vector<uint8_t>& mask,
+                const GivenList& list = {})
 {
     c.desc.max_workspace_bytes = UINT64_MAX;
     const Output whole = runOnDevice(c, inputs, list);
@@ -88,7 +93,8 @@ void checkParts(Case c, const Inputs& inputs, const std::vector<uint8_t>& mask, 
     {
         c.desc.max_workspace_bytes = limit;
         const LacunaPlanInfo info = infoOf(c);
-        INFO(info.part_count, " parts in ", info.workspace_bytes, " of ", whole_info.workspace_bytes, " bytes");
+        INFO(info.part_count, " parts in ", info.workspace_bytes, " of ",
+             whole_info.workspace_bytes, " bytes");
         CHECK(info.max_density == whole_info.max_density);
         if (whole_info.workspace_bytes <= limit)
             CHECK(info.part_count == 1);
@@ -228,13 +234,15 @@ TEST_CASE("parts: what needs all lists at once is refused, and told what it take
     const host::Attention attention(device(), c.description(storage));
     const host::Buffer buffer = device().createBuffer(in.q.size() * 2);
     const LacunaMemory any = buffer.memory();
-    const std::string sentence = "the plan goes through its heads in 4 parts, whose lists are never there together: "
-                                 "max_workspace_bytes is 7, expected at least " +
-                                 std::to_string(whole_bytes);
+    const std::string sentence =
+        "the plan goes through its heads in 4 parts, whose lists are never there together: "
+        "max_workspace_bytes is 7, expected at least " +
+        std::to_string(whole_bytes);
     device().run(
         [&](host::Commands& commands)
         {
-            CHECK(refusal([&] { attention.recordSelect(commands, any, any); }) == "lacunaCmdSelect: " + sentence);
+            CHECK(refusal([&] { attention.recordSelect(commands, any, any); }) ==
+                  "lacunaCmdSelect: " + sentence);
             CHECK(refusal([&] { attention.recordReuse(commands, any, any, any, any); }) ==
                   "lacunaCmdReuse: " + sentence);
         });
@@ -253,7 +261,8 @@ TEST_CASE("parts: the explanation counts them")
     CHECK(explained["max_workspace_bytes"] == 1);
     CHECK(explained["workspace_bytes"] == attention.info().workspace_bytes);
     CHECK(explained["workspace_bytes"] < explained["whole_workspace_bytes"]);
-    CHECK(explained["work"].get<std::string>().starts_with("4 parts of at most 2 heads one after the other, "));
+    CHECK(explained["work"].get<std::string>().starts_with(
+        "4 parts of at most 2 heads one after the other, "));
     uint32_t passes = 0;
     for (const Json& pass : explained["passes"])
     {

@@ -380,7 +380,7 @@ void addAttend(CLI::App& app)
     addSliceFlag(*command, flags->slice_ms);
     command
         ->add_option("--max-workspace", flags->max_workspace,
-                     "a plan that wants more goes through its heads in parts (default 256000000)")
+                     "plans that want more take their heads in parts (default 256000000)")
         ->check(CLI::PositiveNumber)
         ->type_name("BYTES");
     command->add_option("--repeat", flags->repeat, "timed runs after one to warm up")

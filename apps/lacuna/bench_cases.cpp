@@ -99,8 +99,8 @@ host::Attention::Kept keptBy(host::Device& device, const Measurement& measuremen
 }
 
 // What is measured, after one run that has been checked.
-BenchCase makeCase(host::Device& device, const BenchFlags& flags, const LacunaPlanDesc& desc, const Qkv& qkv,
-                   const std::string& tier, const std::string& mask,
+BenchCase makeCase(host::Device& device, const BenchFlags& flags, const LacunaPlanDesc& desc,
+                   const Qkv& qkv, const std::string& tier, const std::string& mask,
                    std::unique_ptr<Measurement> measurement)
 {
     BenchCase made;

@@ -255,8 +255,8 @@ typedef struct LacunaPlanDesc
 
     /* 0 means LACUNA_DEFAULT_MAX_WORKSPACE_BYTES. A plan that wants more for all heads goes through them in parts, about
      * 1,000 at most, one after the other in the same workspace. If it wants more even for the smallest part, a key head
-     * with its query heads, or has `kernels`, it gets that. UINT64_MAX: one part, as lacunaCmdSelect, lacunaCmdReuse and
-     * lacunaGetPlanList need it. */
+     * with its query heads, or has `kernels`, it gets that. UINT64_MAX: one part, which lacunaCmdSelect, lacunaCmdReuse
+     * and lacunaGetPlanList need. */
     uint64_t max_workspace_bytes;
 } LacunaPlanDesc;
 

@@ -1,4 +1,5 @@
-// parts.cpp - cuts the heads of a problem into parts, and finds where they begin in the caller's buffers.
+// parts.cpp - cuts the heads of a problem into parts, and finds where they begin in the caller's
+// buffers.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "parts.h"
@@ -18,12 +19,15 @@ uint64_t offsetOf(const Strides& strides, const Part& part, uint32_t head, Lacun
     return (part.first_batch * strides.batch + head * strides.head) * dtypeBytes(dtype);
 }
 
-Part makePart(const Problem& p, uint32_t first_batch, uint32_t batches, uint32_t first_head, uint32_t heads,
-              uint32_t rows)
+Part makePart(const Problem& p, uint32_t first_batch, uint32_t batches, uint32_t first_head,
+              uint32_t heads, uint32_t rows)
 {
     Part part = {first_batch, batches, first_head, heads, {}};
     const uint64_t first = uint64_t(first_batch) * p.q_heads + first_head;
-    const auto offset = [&](Caller which) -> uint64_t& { return part.offsets[uint32_t(which)]; };
+    const auto offset = [&](Caller which) -> uint64_t&
+    {
+        return part.offsets[uint32_t(which)];
+    };
     offset(Caller::Q) = offsetOf(p.q, part, first_head, p.dtype);
     offset(Caller::K) = offsetOf(p.k, part, p.keyHead(first_head), p.dtype);
     offset(Caller::V) = offsetOf(p.v, part, p.keyHead(first_head), p.dtype);
