@@ -47,7 +47,6 @@ struct Flags
     uint32_t repeat = 1;
     std::string at; // of --policy
     uint32_t steps = 0;
-
     std::pair<uint32_t, uint32_t> stepLayer() const
     {
         const auto read = parseStepLayer(at.empty() ? "0,0" : at);

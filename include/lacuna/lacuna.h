@@ -253,10 +253,10 @@ typedef struct LacunaPlanDesc
     const uint32_t* order; /* [Nq], copied, or NULL; method `key_spans` only: ranges and spans count the places of this
                               order, in which place i has token order[i]; q, k, v and out keep the caller's */
 
-    /* 0 means LACUNA_DEFAULT_MAX_WORKSPACE_BYTES. A plan that wants more for all heads goes through them in parts, about
-     * 1,000 at most, one after the other in the same workspace. If it wants more even for the smallest part, a key head
-     * with its query heads, or has `kernels`, it gets that. UINT64_MAX: one part, which lacunaCmdSelect, lacunaCmdReuse
-     * and lacunaGetPlanList need. */
+    /* 0 means LACUNA_DEFAULT_MAX_WORKSPACE_BYTES. A plan that wants more for all heads goes through them in parts,
+     * about 1,000 at most, one after the other in the same workspace. If it wants more even for the smallest part, a
+     * key head with its query heads, it gets that. UINT64_MAX: one part, which lacunaCmdSelect, lacunaCmdReuse and
+     * lacunaGetPlanList need. */
     uint64_t max_workspace_bytes;
 } LacunaPlanDesc;
 

@@ -76,6 +76,8 @@ std::vector<Part> divideHeads(const Problem& p, uint64_t key_heads, uint32_t row
 Problem problemOf(const Problem& p, const Part& part)
 {
     Problem cut = p;
+    cut.first_batch = part.first_batch;
+    cut.first_head = part.first_head;
     cut.batch = part.batches;
     cut.q_heads = part.heads;
     cut.kv_heads = part.heads / (p.q_heads / p.kv_heads);

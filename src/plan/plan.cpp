@@ -114,6 +114,7 @@ void recordPushConstants(const DeviceFunctions& vk, VkCommandBuffer cmd, const C
 void buildParts(PlanBuilder& builder, const CompiledPlan& plan, uint64_t limit)
 {
     const Request& request = plan.request;
+    const bool counts_from_all = !plan.attend.words.empty(); // the caller's functions are given batch and head
     Problem problem, before;
     Options options, options_before;
     for (uint32_t i = 0; i < plan.parts.size(); ++i)
@@ -121,7 +122,7 @@ void buildParts(PlanBuilder& builder, const CompiledPlan& plan, uint64_t limit)
         const Part& part = plan.parts[i];
         problem = problemOf(request.problem, part);
         options = request.options.ofHeads(part.first_head, part.heads);
-        if (i > 0 && problem.batch == before.batch && problem.q_heads == before.q_heads &&
+        if (i > 0 && !counts_from_all && problem.batch == before.batch && problem.q_heads == before.q_heads &&
             problem.sink_logits == before.sink_logits && options == options_before)
         {
             builder.repeatPart(i);
@@ -170,9 +171,6 @@ LacunaResult buildPasses(const Caps& caps, Pipelines& pipelines, CompiledPlan& p
     plan.parts = divideHeads(p, key_heads, rows);
     takeOver(whole, plan);
     plan.whole_workspace_bytes = plan.workspace_bytes;
-    // The caller's own functions are given the batch and the head, which a part would count from its first ones.
-    if (!plan.attend.words.empty())
-        return LACUNA_SUCCESS;
     const uint64_t limit = plan.max_workspace_bytes, least = leastKeyHeads(p);
     while (plan.workspace_bytes > limit && key_heads > least)
     {
