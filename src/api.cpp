@@ -84,6 +84,9 @@ LacunaResult record(const char* function, VkCommandBuffer cmd, LacunaPlan plan,
         return report.null("plan");
     if (!cmd)
         return report.null("cmd");
+    if (stages != lacuna::Stages::All)
+        if (const std::string refusal = lacuna::partsRefusal(plan->plan); !refusal.empty())
+            return report(LACUNA_ERROR_UNSUPPORTED, refusal);
     std::string sentence;
     if (const LacunaResult r = lacuna::checkBuffers(plan->plan, buffers, stages, sentence); r != LACUNA_SUCCESS)
         return report(r, sentence);
@@ -244,7 +247,7 @@ LacunaResult lacunaGetPlanInfo(LacunaPlan plan, LacunaPlanInfo* info)
         return report.null("info");
     *info = {plan->plan.constants.size(),     plan->plan.workspace_bytes, uint32_t(plan->plan.passes.size()),
              plan->plan.attend.variant->tier, plan->plan.flops(),         plan->plan.built.max_density,
-             plan->plan.groupCount()};
+             plan->plan.groupCount(),         uint32_t(plan->plan.parts.size())};
     return LACUNA_SUCCESS;
 }
 
@@ -324,6 +327,8 @@ LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list)
         return report.null("plan");
     if (!list)
         return report.null("list");
+    if (const std::string refusal = lacuna::partsRefusal(plan->plan); !refusal.empty())
+        return report(LACUNA_ERROR_UNSUPPORTED, refusal);
     const lacuna::Built& built = plan->plan.built;
     const auto order = [](const lacuna::TokenOrder& o) { return o.perm.empty() ? nullptr : o.perm.data(); };
     const lacuna::SlotInfo& ranges = plan->plan.slots[built.list.ranges.id];

@@ -318,7 +318,7 @@ Output runOnDevice(const Case& c, const Inputs& inputs, const GivenList& list)
         overwritten_holes += !is_written[i] && !std::isnan(strided[i]);
     CHECK(overwritten_holes == 0);
     output.lse = host::unpackFloats(lse.take(), LACUNA_DTYPE_F32);
-    if (list.empty())
+    if (list.empty() && attention.info().part_count == 1)
         output.kept = attention.kept();
     return output;
 }

@@ -227,6 +227,10 @@ void checkRule(Case c, const Rule& rule, LacunaTier tier, const char* work_keys 
                      std::strcmp(rule.name, "two keys of infinite score") != 0);
         CHECK(first.out == second.out);
         CHECK(first.lse == second.lse);
+        c.desc.max_workspace_bytes = 1; // parts, where there is a workspace
+        const Output parts = runOnDevice(c, inputs);
+        CHECK(first.out == parts.out);
+        CHECK(first.lse == parts.lse);
     }
     catch (const Error& error)
     {
@@ -260,6 +264,16 @@ TEST_CASE("own functions are given the caller's tokens, whatever the order of th
     for (const Case& c : cases)
         for (const LacunaTier tier : {LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT})
             checkRule(c, kRules[5], tier);
+}
+
+TEST_CASE("own functions are given the batches and heads of all parts of a plan")
+{
+    Case c = caseOf("sliding_tile", {{"tile", "2x3x4"}, {"window", "3x3x1"}}, {3, 6, 8, 5, 2});
+    c.desc.q_heads = 4;
+    c.desc.kv_heads = 2;
+    for (const Rule& rule : {kRules[2], kRules[3]})
+        for (const LacunaTier tier : {LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT})
+            checkRule(c, rule, tier);
 }
 
 TEST_CASE("own functions in rows that are split, with a soft cap of the plan")

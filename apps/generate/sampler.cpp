@@ -19,6 +19,7 @@ namespace tool = lacuna::tool;
 static LacunaPlanDesc withTier(LacunaPlanDesc desc, LacunaTier tier)
 {
     desc.tier = tier;
+    desc.max_workspace_bytes = UINT64_MAX; // densities are told from the lists of all heads
     return desc;
 }
 

@@ -42,11 +42,11 @@ struct Flags
     std::string sink_logits;
     double max_error = 0;
     double slice_ms = 0;
+    uint64_t max_workspace = 0;
     double reference_budget = 4e9;
     uint32_t repeat = 1;
     std::string at; // of --policy
     uint32_t steps = 0;
-
     std::pair<uint32_t, uint32_t> stepLayer() const
     {
         const auto read = parseStepLayer(at.empty() ? "0,0" : at);
@@ -109,7 +109,8 @@ Outcome attend(host::Device& device, const LacunaPlanDesc& desc, const Qkv& qkv,
     for (size_t i = 0; i < measurement.runs().size(); ++i)
     {
         outcome.launches.push_back(
-            {measurement.runs()[i], measurement.kept(i), measurement.lse(i), {}});
+            {measurement.runs()[i], measurement.kept(i, plans.whole(measurement.runs()[i]).get()),
+             measurement.lse(i), {}});
         placeHeads(outcome.launches[i].lse, desc.batch, desc.q_heads, outcome.launches[i].run.first,
                    outcome.launches[i].run.count, outcome.lse);
     }
@@ -304,6 +305,7 @@ void run(Flags& flags)
     desc.tier = flags.device.tierValue();
     desc.tuning = tuning.data();
     desc.tuning_count = uint32_t(tuning.size());
+    desc.max_workspace_bytes = flags.max_workspace;
 
     if (flags.mods.given() && (flags.max_error > 0 || !flags.method.policy.empty()))
         throw InputError("--mask-mod and --score-mod have no reference for --max-error, and count "
@@ -375,6 +377,11 @@ void addAttend(CLI::App& app)
     command->add_option("--tune,--tile", flags->tuning, "a number of the kernel; may be repeated")
         ->type_name("NAME=VALUE");
     addSliceFlag(*command, flags->slice_ms);
+    command
+        ->add_option("--max-workspace", flags->max_workspace,
+                     "plans that want more take their heads in parts (default 256000000)")
+        ->check(CLI::PositiveNumber)
+        ->type_name("BYTES");
     command->add_option("--repeat", flags->repeat, "timed runs after one to warm up")
         ->check(CLI::Range(1, 10000))
         ->capture_default_str();

@@ -43,6 +43,10 @@ void printAttendReport(const Json& r)
                    r["explain"]["tile"].get<std::string>(), chosenBy(r["explain"]));
     else
         printGroups(r);
+    if (r.contains("explain") && r["explain"]["parts"] > 1)
+        fmt::print("parts      {} of the heads, one after the other in {:.0f} MB of workspace\n",
+                   r["explain"]["parts"].get<uint64_t>(),
+                   r["explain"]["workspace_bytes"].get<double>() * 1e-6);
     fmt::print("density    {:.4f}\n", r["density"].get<double>());
     if (r["ms"].is_null())
         fmt::print("time       the device has no timestamps\n");

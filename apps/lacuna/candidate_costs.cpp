@@ -139,6 +139,7 @@ void CandidateCosts::measure(const Sample& sample, const std::string& where)
         first_where_ = where;
         shape_ = sample.shape;
         shape_.tier = tier_;
+        shape_.max_workspace_bytes = UINT64_MAX; // the lists of all heads are wanted together
         candidates_.bind(sample.sizes);
         plans_.emplace(device_, shape_, candidates_);
         calibration_.emplace(sample.sizes, candidates_.choices());

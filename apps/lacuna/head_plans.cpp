@@ -177,13 +177,30 @@ const host::Attention& HeadPlans::plan(const HeadRun& run)
     std::unique_ptr<host::Attention>& made =
         plans_[fmt::format("{}/{} {} {}", run.count, run.kv_count,
                            shape_.sink_logits ? run.first : 0, options.text())];
-    if (made)
-        return *made;
-    LacunaPlanDesc desc = run.describe(shape_);
+    if (!made)
+        made = make(run, shape_);
+    return *made;
+}
+
+std::unique_ptr<host::Attention> HeadPlans::whole(const HeadRun& run) const
+{
+    if (run.attention->info().part_count == 1)
+        return nullptr;
+    LacunaPlanDesc shape = shape_;
+    shape.max_workspace_bytes = UINT64_MAX;
+    return make(run, shape);
+}
+
+std::unique_ptr<host::Attention> HeadPlans::make(const HeadRun& run,
+                                                 const LacunaPlanDesc& shape) const
+{
+    const HeadChoice& choice = policy_.choices()[run.choice];
+    const PlanOptions options(choice, run, shape.q_heads);
+    LacunaPlanDesc desc = run.describe(shape);
     options.apply(desc);
     try
     {
-        made = std::make_unique<host::Attention>(device_, desc);
+        return std::make_unique<host::Attention>(device_, desc);
     }
     catch (const Error& error)
     {
@@ -191,7 +208,6 @@ const host::Attention& HeadPlans::plan(const HeadRun& run)
             throw;
         throw InputError(fmt::format("{}: {}", choice.where, error.what()));
     }
-    return *made;
 }
 
 } // namespace lacuna::tool

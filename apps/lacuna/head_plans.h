@@ -74,8 +74,12 @@ public:
     const std::vector<HeadRun>& runs(const std::vector<uint32_t>& choices); // one for each head
     const std::vector<HeadRun>& denseRuns();
 
+    // The plan of a run in one part, whose kept() is there; none where that of the run is one.
+    std::unique_ptr<host::Attention> whole(const HeadRun& run) const;
+
 private:
     const host::Attention& plan(const HeadRun& run);
+    std::unique_ptr<host::Attention> make(const HeadRun& run, const LacunaPlanDesc& shape) const;
 
     host::Device& device_;
     const LacunaPlanDesc& shape_;

@@ -143,16 +143,17 @@ std::vector<float> Measurement::lse(size_t index) const
     return download(*device_, lse_[index], LACUNA_DTYPE_F32);
 }
 
-host::Attention::Kept Measurement::kept(size_t index) const
+host::Attention::Kept Measurement::kept(size_t index, const host::Attention* whole) const
 {
     if (list_)
         return *list_;
     const HeadRun& run = runs_[index];
     const LacunaAttentionBuffers buffers =
         run.buffers(q_.memory(), k_.memory(), v_.memory(), out_.memory());
+    const host::Attention& selector = whole ? *whole : *run.attention;
     device_->run([&](host::Commands& commands)
-                 { run.attention->recordSelect(commands, buffers.q, buffers.k, buffers.v); });
-    return run.attention->kept();
+                 { selector.recordSelect(commands, buffers.q, buffers.k, buffers.v); });
+    return selector.kept();
 }
 
 } // namespace lacuna::tool

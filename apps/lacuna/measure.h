@@ -52,8 +52,8 @@ public:
     std::vector<float> out() const;                 // [B, Hq, Nq, D] of the last run
     std::vector<float> lse(size_t index = 0) const; // [B, heads of runs()[index], Nq]
     // What the heads of runs()[index] keep: selected again, as runs of one plan share its
-    // workspace.
-    host::Attention::Kept kept(size_t index = 0) const;
+    // workspace, by that plan or, where it is in parts, by one that is `whole`.
+    host::Attention::Kept kept(size_t index = 0, const host::Attention* whole = nullptr) const;
 
 private:
     LacunaAttentionBuffers buffers(size_t index) const;

@@ -61,6 +61,7 @@ void SelectionFlags::add(CLI::App& command, bool with_tokens)
 Selection::Selection(SelectionFlags& flags)
 {
     flags.method.apply(desc_);
+    desc_.max_workspace_bytes = UINT64_MAX; // the lists of all heads are wanted together
     if (flags.tensors.given())
     {
         qkv_ = loadQkv(flags.tensors, readsV(flags.method.method));

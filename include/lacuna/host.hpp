@@ -254,7 +254,8 @@ public:
     Slices runSliced(Commands& commands, LacunaAttentionBuffers buffers, double slice_ms) const;
 
     // The kept keys after record or recordSelect, downloaded: spans per (b * Hq + h, row), in the method's order. A row
-    // is one query where the method lets the queries of its rows differ (LacunaList::windows, boxes).
+    // is one query where the method lets the queries of its rows differ (LacunaList::windows, boxes). As recordReuse and
+    // recordSelect not for a plan in parts, see LacunaPlanDesc::max_workspace_bytes.
     struct Span
     {
         uint32_t begin;
@@ -302,7 +303,7 @@ struct Result
     std::vector<float> out; // [B, Hq, Nq, D]
     std::vector<float> lse; // [B, Hq, Nq]
     double ms = 0;          // device time of lacunaCmdAttention, 0 where the device has no timestamps
-    double density = 0;
+    double density = 0;     // for a plan in parts LacunaPlanInfo::max_density
     std::string explain;    // lacunaExplainPlan
 };
 Result attend(Device& device, const LacunaPlanDesc& desc, std::span<const float> q, std::span<const float> k,

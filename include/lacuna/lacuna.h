@@ -216,6 +216,8 @@ typedef struct LacunaKernelCode
     size_t word_count;
 } LacunaKernelCode;
 
+#define LACUNA_DEFAULT_MAX_WORKSPACE_BYTES 256000000u
+
 typedef struct LacunaPlanDesc
 {
     const char* method;          /* a name from lacunaDescribeMethods */
@@ -253,6 +255,12 @@ typedef struct LacunaPlanDesc
 
     const uint32_t* order; /* [Nq], copied, or NULL; method `key_spans` only: ranges and spans count the places of this
                               order, in which place i has token order[i]; q, k, v and out keep the caller's */
+
+    /* 0 means LACUNA_DEFAULT_MAX_WORKSPACE_BYTES. A plan that wants more for all heads goes through them in parts,
+     * about 1,000 at most, one after the other in the same workspace. If it wants more even for the smallest part, a
+     * key head with its query heads, it gets that. UINT64_MAX: one part, which lacunaCmdSelect, lacunaCmdReuse and
+     * lacunaGetPlanList need. */
+    uint64_t max_workspace_bytes;
 } LacunaPlanDesc;
 
 typedef struct LacunaPlan_T* LacunaPlan;
@@ -277,6 +285,7 @@ typedef struct LacunaPlanInfo
                            device an upper bound                                                              */
     double max_density; /* kept pairs / all pairs; exact for static methods, else an upper bound              */
     uint64_t group_count; /* of all passes, see lacunaCmdAttentionSlice                                       */
+    uint32_t part_count;  /* of the heads, see LacunaPlanDesc::max_workspace_bytes                            */
 } LacunaPlanInfo;
 
 LACUNA_API LacunaResult lacunaGetPlanInfo(LacunaPlan plan, LacunaPlanInfo* info);
@@ -287,7 +296,7 @@ typedef struct LacunaPassInfo
     uint64_t group_count; /* >= 1 */
 } LacunaPassInfo;
 
-/* index  0..LacunaPlanInfo::pass_count - 1, in the order of recording */
+/* index  0..LacunaPlanInfo::pass_count - 1, in the order of recording: those of one part of the heads, then the next */
 LACUNA_API LacunaResult lacunaGetPlanPass(LacunaPlan plan, uint32_t index, LacunaPassInfo* info);
 
 /* Writes the plan's tables to host memory of constants_bytes, to be copied to (or mapped from) device memory. */
@@ -358,7 +367,11 @@ LACUNA_API LacunaResult lacunaCmdAttentionSlice(VkCommandBuffer cmd, LacunaPlan 
                                                 uint64_t group_count);
 
 /* Records the stages before ATTEND only, to look at the list of kept keys; same contract. out and lse are ignored, and
- * so is v but for methods that decide by it (`reads_v` in lacunaDescribeMethods). */
+ * so is v but for methods that decide by it (`reads_v` in lacunaDescribeMethods).
+ *
+ * Returns  LACUNA_ERROR_UNSUPPORTED for a plan in parts, see LacunaPlanDesc::max_workspace_bytes. So do lacunaCmdReuse
+ *          and lacunaGetPlanList: the lists of its parts are never there together.
+ */
 LACUNA_API LacunaResult lacunaCmdSelect(VkCommandBuffer cmd, LacunaPlan plan,
                                         const LacunaAttentionBuffers* buffers);
 

@@ -89,7 +89,8 @@ float keptLogit(AttendParams params, AttendItem item, Query query, Key key, floa
         return kMasked;
     if (!kHasMods)
         return logit;
-    const uint b = item.head / params.q_heads, h = item.head % params.q_heads;
+    const uint b = params.first_batch + item.head / params.q_heads;
+    const uint h = params.first_head + item.head % params.q_heads;
     if (!(logit > kLowest) || !mask_mod(b, h, query.token, key.token))
         return kMasked;
     const float kLog2e = 1.44269504088896341;

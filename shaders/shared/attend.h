@@ -48,6 +48,7 @@ struct AttendParams
     uint k_batch, k_head, k_token;
     uint v_batch, v_head, v_token;
     uint out_batch, out_head, out_token;
+    uint first_batch, first_head; // of this part of the heads; with the caller's functions only
 };
 
 const uint kNone = 0xffffffffu;

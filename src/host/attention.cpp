@@ -399,7 +399,8 @@ Result attend(Device& device, const LacunaPlanDesc& desc, std::span<const float>
     result.out = downloadFloats(device, out, out_dtype);
     result.lse = downloadFloats(device, lse, LACUNA_DTYPE_F32);
     result.ms = timings.empty() ? 0 : timings.front().ms;
-    result.density = attention.kept().density();
+    result.density =
+        attention.info().part_count > 1 ? attention.info().max_density : attention.kept().density();
     result.explain = attention.explain();
     return result;
 }

@@ -18,7 +18,7 @@
 //          order.
 // Cost     Mq * Mk * D multiply-adds per head, one read of Q and K, one copy of K and V when there is a grid.
 // Passes   pool q, pool k, block scores, top blocks, spans of kept keys, gather V, gather K, attend
-// Limits   the scores are fp32 in the workspace: 4 * B * Hq * Mq * Mk bytes.
+// Limits   the scores are fp32 in the workspace: 4 * Mq * Mk bytes for each head of a part.
 
 #include "method.h"
 

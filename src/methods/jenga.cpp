@@ -23,7 +23,7 @@
 //          sampler's business and not built.
 // Cost     Mq * Mk * (D + Mk) multiply-adds per head, one read of Q and K, one copy of K and V.
 // Passes   pool q, pool k, block scores, top mass, spans of kept keys, gather V, gather K, attend
-// Limits   the scores are fp32 in the workspace: 4 * B * Hq * M^2 bytes.
+// Limits   the scores are fp32 in the workspace: 4 * M^2 bytes for each head of a part.
 
 #include "method.h"
 

@@ -108,7 +108,8 @@ struct Method
     // Empty when the method can serve this problem, else one clause: "needs a video grid". Called before build.
     std::string (*unsupportedReason)(const Problem& problem, const Options& options);
 
-    // Records the stages and ends with attend(). Failures go to builder.fail().
+    // Records the stages and ends with attend(). Failures go to builder.fail(). Called again for each part of the heads
+    // where they are divided, with the problem and the options of that part.
     Built (*build)(PlanBuilder& builder, const Problem& problem, const Options& options);
 
     // The definition. mask: uint8 [B * Hq, query_count, Nk] in the caller's token order, zeroed before the call.

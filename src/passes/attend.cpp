@@ -54,6 +54,8 @@ AttendParams makeParams(const Problem& p, const AttendInputs& in, const Work& wo
     params.out_batch = stride8(p.out.batch);
     params.out_head = stride8(p.out.head);
     params.out_token = stride8(p.out.token);
+    params.first_batch = p.first_batch;
+    params.first_head = p.first_head;
     return params;
 }
 

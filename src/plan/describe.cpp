@@ -6,6 +6,8 @@
 #include "../gpu/pipelines.h"
 #include "json.h"
 
+#include <algorithm>
+
 namespace lacuna
 {
 namespace
@@ -105,6 +107,51 @@ void writeShape(Json& json, const Problem& p)
     json.close('}');
 }
 
+// Passes of one name, one in each of some parts of the heads.
+struct PassRow
+{
+    const Pass* first;
+    uint32_t parts, last_part;
+};
+
+std::vector<PassRow> passRows(const std::vector<Pass>& passes)
+{
+    std::vector<PassRow> rows;
+    for (const Pass& pass : passes)
+    {
+        const auto row = std::find_if(rows.begin(), rows.end(), [&](const PassRow& r)
+                                      { return r.first->name == pass.name && r.last_part != pass.part; });
+        if (row == rows.end())
+            rows.push_back({&pass, 1, pass.part});
+        else
+            *row = {row->first, row->parts + 1, pass.part};
+    }
+    return rows;
+}
+
+// Of the first part, where there are several.
+std::string workText(const CompiledPlan& plan)
+{
+    if (plan.parts.size() == 1)
+        return plan.work;
+    return std::to_string(plan.parts.size()) + " parts of at most " + std::to_string(plan.parts[0].slices()) +
+           " heads one after the other, in the first of them " + plan.work;
+}
+
+void writePasses(Json& json, const std::vector<Pass>& passes)
+{
+    json.key("passes").open('[');
+    for (const PassRow& row : passRows(passes))
+    {
+        json.open('{').member("name", row.first->name).member("is_attend", row.first->is_attend);
+        json.member("parts", row.parts).key("groups").open('[');
+        for (const uint32_t n : row.first->groups)
+            json.value(n);
+        json.close(']').close('}');
+    }
+    json.close(']');
+}
+
 } // namespace
 
 std::string explainPlan(const CompiledPlan& plan, const Caps& caps)
@@ -120,7 +167,7 @@ std::string explainPlan(const CompiledPlan& plan, const Caps& caps)
 
     json.member("device", caps.device_name).member("driver", caps.driver_name);
     json.member("tier", plan.attend.variant->name).member("tile", plan.attend.tile.text);
-    json.member("chosen_by", plan.chosen_by).member("work", plan.work);
+    json.member("chosen_by", plan.chosen_by).member("work", workText(plan));
     json.member("has_own_kernel", !plan.attend.words.empty());
     json.key("refused").open('[');
     for (const AttendChoice::Refusal& refusal : plan.attend.refusals)
@@ -134,15 +181,10 @@ std::string explainPlan(const CompiledPlan& plan, const Caps& caps)
     json.member("bytes_once", plan.bytesOnce()).member("bytes_streamed", plan.bytesStreamed());
     json.member("shared_bytes", plan.attend.tile.shared_bytes);
     json.member("constants_bytes", plan.constants.size()).member("workspace_bytes", plan.workspace_bytes);
-    json.key("passes").open('[');
-    for (const Pass& pass : plan.passes)
-    {
-        json.open('{').member("name", pass.name).member("is_attend", pass.is_attend).key("groups").open('[');
-        for (const uint32_t n : pass.groups)
-            json.value(n);
-        json.close(']').close('}');
-    }
-    json.close(']').close('}');
+    json.member("parts", plan.parts.size()).member("max_workspace_bytes", plan.max_workspace_bytes);
+    json.member("whole_workspace_bytes", plan.whole_workspace_bytes);
+    writePasses(json, plan.passes);
+    json.close('}');
     return json.text();
 }
 

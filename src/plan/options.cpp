@@ -253,6 +253,33 @@ bool BlockMap::meets(uint32_t i, uint32_t query_blocks, uint32_t j, uint32_t key
     return false;
 }
 
+Options Options::ofHeads(uint32_t first, uint32_t count) const
+{
+    Options cut = *this;
+    for (OptionValue& value : cut.values_)
+    {
+        if (value.heads.size() <= 1)
+            continue;
+        value.heads = std::vector(value.heads.begin() + first, value.heads.begin() + first + count);
+        if (value.entries.empty())
+            continue;
+        // Methods do something for each entry: those of other heads go.
+        std::vector<OptionValue::Entry> used;
+        std::vector<uint32_t> place(value.entries.size(), ~0u);
+        for (uint32_t& head : value.heads)
+        {
+            if (place[head] == ~0u)
+            {
+                place[head] = uint32_t(used.size());
+                used.push_back(value.entries[head]);
+            }
+            head = place[head];
+        }
+        value.entries = std::move(used);
+    }
+    return cut;
+}
+
 bool parseOptions(std::span<const OptionDesc> table, std::span<const LacunaOption> given, const char* owner,
                   Options& options, std::string& sentence)
 {

@@ -64,9 +64,11 @@ struct OptionValue
         std::string text;
         Size3 size;   // PerHeadSize3
         BlockMap map; // PerHeadMap; without rows: a choice
+        bool operator==(const Entry& other) const { return text == other.text; } // which says it all
     };
     std::vector<Entry> entries; // the different ones of PerHeadSize3 and PerHeadMap
     double operator[](int i) const { return v[i]; }
+    bool operator==(const OptionValue&) const = default;
 };
 
 // Values in the order of the table.
@@ -89,6 +91,9 @@ public:
         return heads(i).size() == 1 ? heads(i)[0] : heads(i)[q_head];
     }
     const std::vector<OptionValue::Entry>& entries(uint32_t i) const { return values_[i].entries; }
+    // The same for some neighbouring query heads alone.
+    Options ofHeads(uint32_t first, uint32_t count) const;
+    bool operator==(const Options&) const = default; // of one table
     // For numbers whose 0 means "choose": any other one replaces what was chosen.
     void replace(uint32_t i, uint32_t& chosen) const
     {

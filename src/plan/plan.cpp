@@ -42,7 +42,7 @@ bool checkRange(const Range& r, std::string& sentence)
     return sentence.empty();
 }
 
-VkDeviceAddress addressOf(const SlotInfo& slot, const LacunaAttentionBuffers& b)
+VkDeviceAddress addressOf(const SlotInfo& slot, const LacunaAttentionBuffers& b, const Part& part)
 {
     switch (slot.region)
     {
@@ -54,7 +54,8 @@ VkDeviceAddress addressOf(const SlotInfo& slot, const LacunaAttentionBuffers& b)
         break;
     }
     const LacunaMemory* caller[] = {&b.q, &b.k, &b.v, &b.out, &b.lse, &b.ranges, &b.spans};
-    return caller[uint32_t(slot.caller)]->address;
+    const VkDeviceAddress address = caller[uint32_t(slot.caller)]->address;
+    return address == 0 ? 0 : address + part.offsets[uint32_t(slot.caller)];
 }
 
 void recordBarrier(const DeviceFunctions& vk, VkCommandBuffer cmd)
@@ -101,11 +102,87 @@ void recordPushConstants(const DeviceFunctions& vk, VkCommandBuffer cmd, const C
     std::memcpy(push, pass.push.data(), pass.push.size());
     for (const Patch& patch : pass.patches)
     {
-        const VkDeviceAddress address = addressOf(plan.slots[patch.slot.id], buffers);
+        const VkDeviceAddress address = addressOf(plan.slots[patch.slot.id], buffers, plan.parts[pass.part]);
         std::memcpy(push + patch.push_offset, &address, sizeof address);
     }
     vk.vkCmdPushConstants(cmd, pass.pipeline->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                           uint32_t(pass.push.size()), push);
+}
+
+// Builds the passes of all parts, or stops when one takes more than `limit` bytes. Those of a part that is like the
+// one before are the same.
+void buildParts(PlanBuilder& builder, const CompiledPlan& plan, uint64_t limit)
+{
+    const Request& request = plan.request;
+    const bool counts_from_all = !plan.attend.words.empty(); // the caller's functions are given batch and head
+    Problem problem, before;
+    Options options, options_before;
+    for (uint32_t i = 0; i < plan.parts.size(); ++i)
+    {
+        const Part& part = plan.parts[i];
+        problem = problemOf(request.problem, part);
+        options = request.options.ofHeads(part.first_head, part.heads);
+        if (i > 0 && !counts_from_all && problem.batch == before.batch && problem.q_heads == before.q_heads &&
+            problem.sink_logits == before.sink_logits && options == options_before)
+        {
+            builder.repeatPart(i);
+            continue;
+        }
+        builder.beginPart(i, problem);
+        request.method->build(builder, problem, options);
+        if (builder.result() != LACUNA_SUCCESS || builder.workspaceBytes() > limit)
+            return;
+        before = problem;
+        options_before = options;
+    }
+}
+
+// Fewer key heads in a part, of which the largest takes `bytes`.
+uint64_t fewerKeyHeads(uint64_t key_heads, uint64_t bytes, uint64_t limit)
+{
+    const uint64_t fitting = uint64_t(double(key_heads) * (double(limit) / double(bytes)));
+    return std::max<uint64_t>(std::min(fitting, key_heads * 7 / 8), 1); // not everything is per head
+}
+
+void takeOver(PlanBuilder& builder, CompiledPlan& plan)
+{
+    plan.passes = builder.takePasses();
+    plan.work = builder.work();
+    plan.slots = builder.slots();
+    plan.constants = builder.constantBytes();
+    plan.workspace_bytes = builder.workspaceBytes();
+}
+
+// All heads at once, or in as few parts as keep the workspace below its limit.
+LacunaResult buildPasses(const Caps& caps, Pipelines& pipelines, CompiledPlan& plan, std::string& sentence)
+{
+    const Problem& p = plan.request.problem;
+    const auto failed = [&](const PlanBuilder& builder)
+    {
+        sentence = builder.sentence();
+        return builder.result();
+    };
+    PlanBuilder whole(p, caps, pipelines, plan.attend);
+    plan.built = plan.request.method->build(whole, p, plan.request.options);
+    if (whole.result() != LACUNA_SUCCESS)
+        return failed(whole);
+    uint64_t key_heads = uint64_t(p.batch) * p.kv_heads;
+    const uint32_t rows = plan.built.q_order.blocks();
+    plan.parts = divideHeads(p, key_heads, rows);
+    takeOver(whole, plan);
+    plan.whole_workspace_bytes = plan.workspace_bytes;
+    const uint64_t limit = plan.max_workspace_bytes, least = leastKeyHeads(p);
+    while (plan.workspace_bytes > limit && key_heads > least)
+    {
+        plan.parts = divideHeads(p, fewerKeyHeads(key_heads, plan.workspace_bytes, limit), rows);
+        key_heads = plan.parts[0].slices() / (p.q_heads / p.kv_heads); // of the largest
+        PlanBuilder builder(p, caps, pipelines, plan.attend);
+        buildParts(builder, plan, key_heads > least ? limit : UINT64_MAX);
+        if (builder.result() != LACUNA_SUCCESS)
+            return failed(builder);
+        takeOver(builder, plan);
+    }
+    return LACUNA_SUCCESS;
 }
 
 } // namespace
@@ -123,20 +200,19 @@ LacunaResult makePlan(const LacunaPlanDesc* desc, const Caps& caps, Pipelines& p
 
     const bool is_given = desc->tier != LACUNA_TIER_AUTO || desc->tuning_count != 0;
     plan.chosen_by = desc->chosen_by ? desc->chosen_by : is_given ? "the caller" : "the library";
+    plan.max_workspace_bytes =
+        desc->max_workspace_bytes ? desc->max_workspace_bytes : LACUNA_DEFAULT_MAX_WORKSPACE_BYTES;
+    return buildPasses(caps, pipelines, plan, sentence);
+}
 
-    PlanBuilder builder(problem, caps, pipelines, plan.attend);
-    plan.built = plan.request.method->build(builder, problem, plan.request.options);
-    if (builder.result() != LACUNA_SUCCESS)
-    {
-        sentence = builder.sentence();
-        return builder.result();
-    }
-    plan.passes = builder.takePasses();
-    plan.work = builder.work();
-    plan.slots = builder.slots();
-    plan.constants = builder.constantBytes();
-    plan.workspace_bytes = builder.workspaceBytes();
-    return LACUNA_SUCCESS;
+std::string partsRefusal(const CompiledPlan& plan)
+{
+    if (plan.parts.size() == 1)
+        return {};
+    return "the plan goes through its heads in " + std::to_string(plan.parts.size()) +
+           " parts, whose lists are never there together: max_workspace_bytes is " +
+           std::to_string(plan.max_workspace_bytes) + ", expected at least " +
+           std::to_string(plan.whole_workspace_bytes);
 }
 
 uint64_t CompiledPlan::groupCount() const

@@ -5,6 +5,7 @@
 
 #include "../passes/attend.h"
 #include "make_problem.h"
+#include "parts.h"
 #include "plan_builder.h"
 
 #include <string>
@@ -18,12 +19,15 @@ struct CompiledPlan
     Request request;
     AttendChoice attend;
     std::string chosen_by; // tier and tile
-    Built built;
+    Built built;             // of all heads; its slots are those of the plan when there is one part
+    std::vector<Part> parts; // of the heads, one after the other, all in the same workspace
     std::vector<Pass> passes;
     std::string work; // how ATTEND is divided among workgroups
     std::vector<SlotInfo> slots;
     std::vector<uint8_t> constants;
     uint64_t workspace_bytes = 0;
+    uint64_t whole_workspace_bytes = 0; // of all heads in one part
+    uint64_t max_workspace_bytes = 0;
 
     uint64_t groupCount() const; // of all passes
     double flops() const;
@@ -41,6 +45,9 @@ enum class Stages
     Select,
     Reuse
 };
+
+// Why the list of all heads is never there at once; empty when it is.
+std::string partsRefusal(const CompiledPlan& plan);
 
 // Checks addresses, sizes and overlap of what the passes touch.
 LacunaResult checkBuffers(const CompiledPlan& plan, const LacunaAttentionBuffers* buffers, Stages stages,

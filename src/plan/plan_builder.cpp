@@ -6,6 +6,7 @@
 #include "../gpu/caps.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace lacuna
 {
@@ -27,7 +28,7 @@ bool intersects(const std::vector<Slot>& a, const std::vector<Slot>& b)
 } // namespace
 
 PlanBuilder::PlanBuilder(const Problem& problem, const Caps& caps, Pipelines& pipelines, const AttendChoice& attend)
-    : problem_(problem), caps_(caps), pipelines_(pipelines), attend_(attend)
+    : problem_(&problem), caps_(caps), pipelines_(pipelines), attend_(attend)
 {
     for (uint32_t i = 0; i < uint32_t(Caller::Count); ++i)
         slots_.push_back({Region::Caller, Caller(i), 0, 0});
@@ -50,9 +51,32 @@ Slot PlanBuilder::constants(const void* data, uint64_t bytes)
 
 Slot PlanBuilder::workspace(uint64_t bytes)
 {
-    slots_.push_back({Region::Workspace, Caller::Count, workspace_bytes_, bytes});
-    workspace_bytes_ += (bytes + kSlotAlignment - 1) / kSlotAlignment * kSlotAlignment;
+    slots_.push_back({Region::Workspace, Caller::Count, workspace_used_, bytes});
+    workspace_used_ += (bytes + kSlotAlignment - 1) / kSlotAlignment * kSlotAlignment;
+    workspace_bytes_ = std::max(workspace_bytes_, workspace_used_);
     return {uint32_t(slots_.size() - 1)};
+}
+
+void PlanBuilder::beginPart(uint32_t part, const Problem& problem)
+{
+    problem_ = &problem;
+    part_ = part;
+    part_begin_ = passes_.size();
+    is_after_part_ = part_begin_ > 0;
+    workspace_used_ = 0;
+}
+
+void PlanBuilder::repeatPart(uint32_t part)
+{
+    const size_t begin = std::exchange(part_begin_, passes_.size()), end = part_begin_;
+    part_ = part;
+    for (size_t i = begin; i < end; ++i)
+    {
+        Pass pass = passes_[i];
+        pass.part = part;
+        pass.needs_barrier |= i == begin;
+        passes_.push_back(std::move(pass));
+    }
 }
 
 PassBuilder PlanBuilder::pass(Shader shader, std::string name)
@@ -85,7 +109,8 @@ void PlanBuilder::add(PassBuilder& builder)
     if (const LacunaResult r = pipelines_.get(key, pass.pipeline, sentence); r != LACUNA_SUCCESS)
         return fail(r, sentence);
 
-    pass.needs_barrier = intersects(builder.reads_, unsynced_writes_) ||
+    // The parts share the workspace under other slots.
+    pass.needs_barrier = std::exchange(is_after_part_, false) || intersects(builder.reads_, unsynced_writes_) ||
                          intersects(builder.writes_, unsynced_writes_) || intersects(builder.writes_, unsynced_reads_);
     if (pass.needs_barrier)
     {
@@ -95,6 +120,7 @@ void PlanBuilder::add(PassBuilder& builder)
     unsynced_reads_.insert(unsynced_reads_.end(), builder.reads_.begin(), builder.reads_.end());
     unsynced_writes_.insert(unsynced_writes_.end(), builder.writes_.begin(), builder.writes_.end());
     pass.push = std::move(builder.push_);
+    pass.part = part_;
     passes_.push_back(std::move(pass));
 }
 

@@ -59,6 +59,7 @@ struct Patch
 struct Pass
 {
     std::string name; // the debug label, and the row of `explain`
+    uint32_t part = 0; // of the heads, see parts.h
     Pipeline* pipeline = nullptr;
     std::vector<uint8_t> push;
     std::vector<Patch> patches;
@@ -132,7 +133,7 @@ class PlanBuilder
 public:
     PlanBuilder(const Problem& problem, const Caps& caps, Pipelines& pipelines, const AttendChoice& attend);
 
-    const Problem& problem() const { return problem_; }
+    const Problem& problem() const { return *problem_; }
     const Caps& caps() const { return caps_; }
     const AttendChoice& attendChoice() const { return attend_; }
 
@@ -149,8 +150,18 @@ public:
 
     PassBuilder pass(Shader shader, std::string name);
 
-    // How ATTEND is divided among workgroups, for `explain`.
-    void describeWork(std::string text) { work_ = std::move(text); }
+    // What is recorded from here on is for this part of the heads, after all earlier parts, in the same workspace.
+    // `problem`, of the part alone, must live until the next part begins.
+    void beginPart(uint32_t part, const Problem& problem);
+    // The passes of the part before again.
+    void repeatPart(uint32_t part);
+
+    // How ATTEND is divided among workgroups, for `explain`: in the first part.
+    void describeWork(std::string text)
+    {
+        if (work_.empty())
+            work_ = std::move(text);
+    }
     const std::string& work() const { return work_; }
 
     // The first failure (an impossible dispatch, a pipeline that would not compile); the plan is then refused.
@@ -161,20 +172,24 @@ public:
     std::vector<Pass> takePasses() { return std::move(passes_); }
     const std::vector<SlotInfo>& slots() const { return slots_; }
     const std::vector<uint8_t>& constantBytes() const { return constants_; }
-    uint64_t workspaceBytes() const { return workspace_bytes_; }
+    uint64_t workspaceBytes() const { return workspace_bytes_; } // of the largest part
 
 private:
     friend class PassBuilder;
     void add(PassBuilder& pass);
 
-    const Problem& problem_;
+    const Problem* problem_;
     const Caps& caps_;
     Pipelines& pipelines_;
     const AttendChoice& attend_;
     std::vector<SlotInfo> slots_;
     std::vector<uint8_t> constants_;
+    uint64_t workspace_used_ = 0; // by this part
     uint64_t workspace_bytes_ = 0;
     std::vector<Pass> passes_;
+    uint32_t part_ = 0;
+    size_t part_begin_ = 0;       // its first pass
+    bool is_after_part_ = false;  // the next pass is the first one of a further part
     std::string work_;
     std::vector<Slot> unsynced_reads_, unsynced_writes_; // since the last barrier
     LacunaResult result_ = LACUNA_SUCCESS;

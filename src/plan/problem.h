@@ -37,6 +37,10 @@ struct Problem
     std::vector<float> sink_logits; // [Hq] or empty
     std::vector<uint32_t> order;    // [Nq], of the caller's list; empty is the identity
 
+    // Of a part of the heads, see parts.h: where it begins among all.
+    uint32_t first_batch = 0;
+    uint32_t first_head = 0;
+
     uint32_t heads() const { return batch * q_heads; }
     uint32_t keyHead(uint32_t q_head) const { return q_head / (q_heads / kv_heads); }
 };
