@@ -57,8 +57,10 @@ bool fitsAtAll(const Caps& caps, const Problem& p, const MatrixShape& shape)
     return chooseAttend(caps, p, LACUNA_TIER_COOPMAT, smallest, {}, choice, sentence) == LACUNA_SUCCESS;
 }
 
-// The harness's device, of which one workgroup may use so much shared memory.
-Context contextWith(uint32_t shared_bytes, Messages& messages)
+// The harness's device, of which one workgroup may use so much shared memory, and which may have no
+// trustworthy loads with stride 0.
+Context contextWith(uint32_t shared_bytes, Messages& messages,
+                    const char* broadcast_refusal = nullptr)
 {
     const host::Handles& h = device().handles();
     LacunaDeviceRequirements needs = {};
@@ -76,6 +78,7 @@ Context contextWith(uint32_t shared_bytes, Messages& messages)
     desc.device = h.device;
     desc.device_info = &info;
     desc.max_shared_bytes = shared_bytes;
+    desc.broadcast_refusal = broadcast_refusal;
     desc.message = Messages::receive;
     desc.message_user = &messages;
     LacunaContext context = nullptr;
@@ -229,6 +232,25 @@ TEST_CASE("limits: this device with less shared memory chooses smaller tiles, an
             skip(row.tier + " " + row.shape, row.skipped);
         CHECK(row.passed());
     }
+}
+
+TEST_CASE("limits: where loads with stride 0 are refused, coopmat rescales by whole tiles")
+{
+    Messages messages;
+    const Context context = contextWith(0, messages, "repeats the wrong number");
+    CHECK(text([&](size_t* size, char* to)
+                 { return lacunaDescribeContext(context.get(), size, to); })
+              .find("\"broadcast_refusal\": \"repeats the wrong number\"") != std::string::npos);
+
+    const Case c = makeCase({LACUNA_TIER_COOPMAT, {}}, {});
+    std::vector<LacunaOption> storage;
+    const LacunaPlanDesc desc = c.description(storage);
+    LacunaPlan made = nullptr;
+    if (lacunaCreatePlan(context.get(), &desc, &made) == LACUNA_ERROR_UNSUPPORTED)
+        return skip(c.id(), "there are no matrices");
+    const Plan plan(made);
+    CHECK(text([&](size_t* size, char* to) { return lacunaExplainPlan(made, size, to); })
+              .find("O rescaled by whole tiles") != std::string::npos);
 }
 
 TEST_CASE("limits: more shared memory than there is")

@@ -322,26 +322,6 @@ TEST_CASE("createPlan: a refused tier is unsupported, with the caller's reason, 
     CHECK(contains(json, "not trusted on Tuesdays"));
 }
 
-TEST_CASE("createPlan: where loads with stride 0 are refused, coopmat rescales by whole tiles, and says so")
-{
-    OwnContext own;
-    LacunaContextDesc desc = own.description();
-    desc.broadcast_refusal = "repeats the wrong number";
-    LacunaContext made = nullptr;
-    REQUIRE(lacunaCreateContext(&desc, &made) == LACUNA_SUCCESS);
-    const Context context(made);
-    CHECK(contains(text([&](size_t* size, char* to) { return lacunaDescribeContext(made, size, to); }),
-                   "\"broadcast_refusal\": \"repeats the wrong number\""));
-    LacunaPlanDesc plan_desc = goodPlan();
-    plan_desc.tier = LACUNA_TIER_COOPMAT;
-    LacunaPlan plan = nullptr;
-    if (lacunaCreatePlan(made, &plan_desc, &plan) == LACUNA_ERROR_UNSUPPORTED)
-        return skip("tier coopmat", own.heard.sentence);
-    const Plan owner(plan);
-    const std::string whole = text([&](size_t* size, char* to) { return lacunaExplainPlan(plan, size, to); });
-    CHECK(contains(whole, "O rescaled by whole tiles"));
-}
-
 TEST_CASE("recording: every wrong buffer is named, and nothing is recorded")
 {
     Recording good;

@@ -267,20 +267,27 @@ std::string unsupportedReason(const Caps& caps, const Problem& p, bool forced)
 bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, AttendTile& tile,
                 std::string& sentence)
 {
-    const Size3 shape = tuning.size3(kShape);
-    const bool has_shape = shape.volume() > 0;
+    const Size3 given = tuning.size3(kShape);
+    const bool is_given = given.volume() > 0;
     const MatrixShape preferred = preferredShape(caps);
-    Tile t = defaultTile(caps, p,
-                         has_shape     ? MatrixShape{shape.t, shape.h, shape.w}
-                         : caps.is_cpu ? deepened(caps, p, preferred)
-                                       : preferred);
-    sentence = shapeFault(caps, t.shape);
+    const MatrixShape shape = is_given      ? MatrixShape{given.t, given.h, given.w}
+                              : caps.is_cpu ? deepened(caps, p, preferred)
+                                            : preferred;
+    sentence = shapeFault(caps, shape);
     if (!sentence.empty())
         return false;
 
-    t.pad = uint32_t(tuning.integer(kPad));
-    t.holds_q = chosen(tuning, kHold, t.holds_q);
-    shrinkToFit(caps, p, t);
+    const auto fitted = [&](const MatrixShape& of)
+    {
+        Tile tile_of = defaultTile(caps, p, of);
+        tile_of.pad = uint32_t(tuning.integer(kPad));
+        tile_of.holds_q = chosen(tuning, kHold, tile_of.holds_q);
+        shrinkToFit(caps, p, tile_of);
+        return tile_of;
+    };
+    Tile t = fitted(shape);
+    if (!is_given && sharedBytes(t, p.head_dim) > caps.max_shared_bytes)
+        t = fitted(preferred);
     tuning.replace(kStrips, t.strips);
     tuning.replace(kSlices, t.slices);
     tuning.replace(kTiles, t.tiles);
