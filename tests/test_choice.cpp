@@ -97,7 +97,7 @@ TEST_CASE("choice: LACUNA_TIER and LACUNA_TILE, for plans that leave both open")
     {
         const Variable tier("LACUNA_TIER", wrong);
         CHECK(errorOf(device, desc) ==
-              std::string("LACUNA_TIER is '") + wrong + "', expected scalar or coopmat");
+              std::string("LACUNA_TIER is '") + wrong + "', expected scalar, coopmat or coopmat2");
     }
     for (const char* const wrong : {"x", "=2", "keys=", "keys=2,", ",keys=2"})
     {

@@ -71,9 +71,9 @@ void describe(Report& report, const Job& job, const host::Device& device, Sample
     report.method = report.policy.empty() ? job.flags.method.method : "policy " + report.policy;
     for (const std::string& setting : job.flags.method.settings)
         report.method += " " + setting;
-    report.dense_tier = tierName(sampler.tier(false));
+    report.dense_tier = host::tierName(sampler.tier(false));
     if (job.is_sparse)
-        report.sparse_tier = tierName(sampler.tier(true));
+        report.sparse_tier = host::tierName(sampler.tier(true));
     report.slice_ms = job.flags.slice_ms;
     report.slices = sampler.slices();
     const std::optional<Cost>& cost = report.sparse ? report.sparse : report.dense;

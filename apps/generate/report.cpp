@@ -38,13 +38,6 @@ Cost costOf(const Run& run)
     return {median(step), median(attention), uint32_t(step.size()), is_warm};
 }
 
-std::string tierName(LacunaTier tier)
-{
-    return tier == LACUNA_TIER_COOPMAT2  ? "coopmat2"
-           : tier == LACUNA_TIER_COOPMAT ? "coopmat"
-                                         : "scalar";
-}
-
 static std::string cell(const std::optional<double>& value, const char* format)
 {
     return value ? fmt::format(fmt::runtime(format), *value) : "-";

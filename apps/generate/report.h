@@ -49,7 +49,4 @@ struct Report
     nlohmann::json json() const;
 };
 
-// "scalar", "coopmat", "coopmat2"
-std::string tierName(LacunaTier tier);
-
 } // namespace generate

@@ -32,11 +32,7 @@ host::Device DeviceFlags::open() const
 
 LacunaTier DeviceFlags::tierValue() const
 {
-    if (tier == "coopmat2")
-        return LACUNA_TIER_COOPMAT2;
-    if (tier == "coopmat")
-        return LACUNA_TIER_COOPMAT;
-    return tier == "scalar" ? LACUNA_TIER_SCALAR : LACUNA_TIER_AUTO;
+    return host::tierNamed(tier).value_or(LACUNA_TIER_AUTO);
 }
 
 void DeviceFlags::checkValidation(const host::Device& opened) const

@@ -347,6 +347,10 @@ std::vector<TuneRow> tune(Device& device, LacunaDtype dtype, uint32_t head_dim,
 // gets it unasked.
 std::vector<LacunaTier> testedTiers(const Device& device);
 
+// "auto", "scalar", "coopmat", "coopmat2"; nothing for other names.
+const char* tierName(LacunaTier tier);
+std::optional<LacunaTier> tierNamed(std::string_view name);
+
 // IEEE half precision, round to nearest even.
 uint16_t toHalf(float value);
 float fromHalf(uint16_t bits);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 
 namespace lacuna::host
 {
@@ -17,17 +18,31 @@ std::string environment(const char* name)
     return value ? value : "";
 }
 
+constexpr const char* kTiers[] = {"auto", "scalar", "coopmat", "coopmat2"}; // by LacunaTier
+
 LacunaTier parseTier(const std::string& text)
 {
-    if (text == "scalar")
-        return LACUNA_TIER_SCALAR;
-    if (text == "coopmat")
-        return LACUNA_TIER_COOPMAT;
-    throw Error(LACUNA_ERROR_INVALID_ARGUMENT,
-                "LACUNA_TIER is '" + text + "', expected scalar or coopmat");
+    const std::optional<LacunaTier> tier = tierNamed(text);
+    if (!tier || *tier == LACUNA_TIER_AUTO)
+        throw Error(LACUNA_ERROR_INVALID_ARGUMENT,
+                    "LACUNA_TIER is '" + text + "', expected scalar, coopmat or coopmat2");
+    return *tier;
 }
 
 } // namespace
+
+const char* tierName(LacunaTier tier)
+{
+    return kTiers[tier];
+}
+
+std::optional<LacunaTier> tierNamed(std::string_view name)
+{
+    const auto found = std::find(std::begin(kTiers), std::end(kTiers), name);
+    if (found == std::end(kTiers))
+        return {};
+    return LacunaTier(found - std::begin(kTiers));
+}
 
 std::vector<std::pair<std::string, std::string>> parseTile(const std::string& text,
                                                            const std::string& source)

@@ -43,20 +43,6 @@ constexpr Case kThorough[] = {
     {"sliding_tile", 2, 1, 0, 0, 64, {5, 9, 7, 3, 5}, LACUNA_DTYPE_F16},
 };
 
-struct Tier
-{
-    LacunaTier tier;
-    const char* name;
-};
-constexpr Tier kTiers[] = {{LACUNA_TIER_SCALAR, "scalar"},
-                           {LACUNA_TIER_COOPMAT, "coopmat"},
-                           {LACUNA_TIER_COOPMAT2, "coopmat2"}};
-
-const char* tierName(LacunaTier tier)
-{
-    return kTiers[tier - LACUNA_TIER_SCALAR].name;
-}
-
 std::vector<float> normals(std::mt19937& random, uint64_t count, LacunaDtype dtype)
 {
     std::vector<float> values(count);
@@ -228,9 +214,8 @@ SelfTestOutcome parseOutcome(const std::string& text)
     std::istringstream lines(text);
     for (std::string what, how; std::getline(lines, what, '\t') && std::getline(lines, how);)
     {
-        for (const Tier& t : kTiers)
-            if (what == t.name)
-                outcome.refusals.push_back({t.tier, how});
+        if (const auto tier = tierNamed(what))
+            outcome.refusals.push_back({*tier, how});
         if (what == kBroadcast)
             outcome.broadcast_refusal = how;
     }

@@ -7,31 +7,9 @@
 
 #include <algorithm>
 #include <sstream>
-#include <utility>
 
 namespace lacuna::host
 {
-namespace
-{
-
-constexpr std::pair<LacunaTier, const char*> kTiers[] = {
-    {LACUNA_TIER_AUTO, "auto"}, {LACUNA_TIER_SCALAR, "scalar"}, {LACUNA_TIER_COOPMAT, "coopmat"}};
-
-LacunaTier parseTier(const std::string& text)
-{
-    for (const auto& [tier, name] : kTiers)
-        if (text == name)
-            return tier;
-    return LACUNA_TIER_AUTO;
-}
-
-std::string tierName(LacunaTier tier)
-{
-    return kTiers[tier].second;
-}
-
-} // namespace
-
 void TunedTiles::read(const std::string& cache_key, const std::string& identity)
 {
     tiles_.clear();
@@ -50,7 +28,8 @@ void TunedTiles::read(const std::string& cache_key, const std::string& identity)
             std::getline(words, *word, '\t');
         if (!date.empty())
             tiles_.push_back({dtype == "f16" ? LACUNA_DTYPE_F16 : LACUNA_DTYPE_F32,
-                              uint32_t(std::stoul(head_dim)), parseTier(tier), tuning, date});
+                              uint32_t(std::stoul(head_dim)),
+                              tierNamed(tier).value_or(LACUNA_TIER_AUTO), tuning, date});
     }
 }
 

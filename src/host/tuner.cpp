@@ -28,11 +28,8 @@ constexpr const char* kCoopmat[] = {"",          "strips=2",         "strips=8",
                                     "keys=32",   "keys=128",         "pad=0",
                                     "hold=yes",  "strips=2,tiles=2", "hold=yes,strips=2,tiles=2",
                                     "direct=yes"};
-
-const char* tierName(LacunaTier tier)
-{
-    return tier == LACUNA_TIER_COOPMAT ? "coopmat" : "scalar";
-}
+constexpr const char* kCoopmat2[] = {"",        "rows=32",  "rows=128",       "keys=32",
+                                     "keys=64", "keys=128", "scope=subgroup", "scope=subgroup,strips=8"};
 
 // Of the explanation, which the library wrote.
 std::string tileOf(const std::string& explain)
@@ -104,7 +101,10 @@ Tuner::Tuner(Device& device, LacunaDtype dtype, uint32_t head_dim) : device_(dev
     const Plan owner(plan);
     device.check(lacunaGetPlanInfo(plan, &info));
     default_tier_ = info.tier;
-    if (default_tier_ == LACUNA_TIER_COOPMAT)
+    if (default_tier_ == LACUNA_TIER_COOPMAT2)
+        for (const char* const tuning : kCoopmat2)
+            add(LACUNA_TIER_COOPMAT2, tuning);
+    if (default_tier_ != LACUNA_TIER_SCALAR)
         for (const char* const tuning : kCoopmat)
             add(LACUNA_TIER_COOPMAT, tuning);
     for (const char* const tuning : is_cpu ? std::span<const char* const>(kScalarCpu)
