@@ -118,6 +118,15 @@ std::vector<Case> slicedCases(const Kernel& kernel)
     return cases;
 }
 
+Case slowCase()
+{
+    Case c = makeCase(kScalar, {.q_heads = 4, .kv_heads = 4, .q_len = 1000, .k_len = 1000},
+                      "block_topk");
+    c.desc.grid = {1, 25, 40, 0, 0};
+    c.desc.out_dtype = LACUNA_DTYPE_F32;
+    return c;
+}
+
 } // namespace
 
 TEST_CASE("slices: 1, 2, 7 and as many as there are give the bits of one piece")
@@ -143,12 +152,24 @@ TEST_CASE("slices: 1, 2, 7 and as many as there are give the bits of one piece")
         }
 }
 
+TEST_CASE("slices: of a time, learned from the parts of the heads before")
+{
+    Case c = slowCase();
+    c.desc.max_workspace_bytes = 1;
+    Job job(c, normalInputs(c, 32));
+    const LacunaPlanInfo& info = job.attention.info();
+    REQUIRE(info.part_count == 4);
+    host::Slices slices;
+    device().run([&](host::Commands& commands)
+                 { slices = job.attention.runSliced(commands, job.buffers, 1e9); });
+    // The passes of the first part, each with a short slice and a long one at most.
+    CHECK(slices.count <= 2 * info.pass_count / info.part_count);
+    CHECK(slices.count > 1);
+}
+
 TEST_CASE("slices: of a time, learned from the slices before")
 {
-    Case c = makeCase(kScalar, {.q_heads = 4, .kv_heads = 4, .q_len = 1000, .k_len = 1000},
-                      "block_topk");
-    c.desc.grid = {1, 25, 40, 0, 0};
-    c.desc.out_dtype = LACUNA_DTYPE_F32;
+    const Case c = slowCase();
     Job job(c, normalInputs(c, 32));
     device().run([&](host::Commands& commands) { job.attention.record(commands, job.buffers); });
     const std::vector<std::byte> whole = job.result();

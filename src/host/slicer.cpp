@@ -25,13 +25,17 @@ void Slices::add(const Slices& other)
 }
 
 Slicer::Slicer(Device& device, LacunaPlan plan, const LacunaPlanInfo& info)
-    : device_(&device), plan_(plan), passes_(info.pass_count)
+    : device_(&device), plan_(plan)
 {
     for (uint32_t i = 0; i < info.pass_count; ++i)
     {
         LacunaPassInfo pass = {};
         device.check(lacunaGetPlanPass(plan, i, &pass));
-        passes_[i].groups = pass.group_count;
+        const auto known = std::find_if(kinds_.begin(), kinds_.end(),
+                                        [&](const Kind& kind) { return kind.name == pass.name; });
+        passes_.push_back({pass.group_count, size_t(known - kinds_.begin())});
+        if (known == kinds_.end())
+            kinds_.push_back({pass.name});
     }
 }
 
@@ -40,26 +44,29 @@ bool Slicer::take(Commands& commands, const LacunaAttentionBuffers& buffers, dou
 {
     if (pass_ == passes_.size())
         return false;
-    Pass& pass = passes_[pass_];
-    const bool is_known = pass.group_ms > 0;
+    const Pass& pass = passes_[pass_];
+    Kind& kind = kinds_[pass.kind];
+    if (in_pass_ == 0)
+        kind.group_ms = std::max(kind.group_ms, kind.first_group_ms);
+    const bool is_known = kind.group_ms > 0;
     const bool is_alone = !is_known || !commands.hasTimestamps();
     if (is_alone && !parts_.empty())
         return false;
     // There is less than no room behind a group that alone takes longer than the slice.
-    uint64_t groups = is_known ? uint64_t(std::clamp(room_ms / pass.group_ms, 0.0, 1e18))
+    uint64_t groups = is_known ? uint64_t(std::clamp(room_ms / kind.group_ms, 0.0, 1e18))
                                : pass.groups / kFirstShare;
     if (groups == 0 && !parts_.empty())
         return false;
     groups = std::clamp<uint64_t>(groups, 1, pass.groups - in_pass_);
 
-    Part part = {&pass, groups, 0, 0};
+    Part part = {pass.kind, groups, 0, 0};
     if (commands.hasTimestamps())
         part.begin_mark = commands.mark();
     device_->check(lacunaCmdAttentionSlice(commands.handle(), plan_, &buffers, taken_, groups));
     if (commands.hasTimestamps())
         part.end_mark = commands.mark();
     parts_.push_back(part);
-    room_ms -= double(groups) * pass.group_ms;
+    room_ms -= double(groups) * kind.group_ms;
     taken_ += groups;
     in_pass_ += groups;
     if (in_pass_ == pass.groups)
@@ -81,11 +88,11 @@ double Slicer::measure(const Commands& commands, double wall_ms)
                               ? commands.betweenMarks(part.begin_mark, part.end_mark)
                               : wall_ms;
         slice_ms += ms;
-        Pass& pass = *part.pass;
+        Kind& kind = kinds_[part.kind];
         const double group_ms = std::max(ms / double(part.groups), 1e-9);
-        pass.group_ms = std::max(group_ms, (pass.group_ms + group_ms) / 2);
-        if (!std::exchange(pass.is_measured, true))
-            pass.first_group_ms = pass.group_ms;
+        kind.group_ms = std::max(group_ms, (kind.group_ms + group_ms) / 2);
+        if (!std::exchange(kind.is_measured, true))
+            kind.first_group_ms = kind.group_ms;
     }
     return slice_ms;
 }
@@ -98,10 +105,10 @@ Slices Slicer::run(Commands& commands, const LacunaAttentionBuffers& buffers, do
                                                        ", expected more than 0");
     pass_ = 0;
     in_pass_ = taken_ = 0;
-    for (Pass& pass : passes_)
+    for (Kind& kind : kinds_)
     {
-        pass.group_ms = pass.first_group_ms;
-        pass.is_measured = false;
+        kind.group_ms = kind.first_group_ms;
+        kind.is_measured = false;
     }
     Slices slices;
     commands.submit();
