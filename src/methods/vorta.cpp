@@ -143,9 +143,17 @@ KeySpans listOf(const Problem& p, const Options& options, const TileOrder& order
     return spans;
 }
 
+// Tiles at the border fill a workgroup badly: without sliding heads the video is one tile.
+TileOrder orderOf(const Problem& p, const Options& options)
+{
+    const std::vector<uint32_t>& heads = options.heads(kHeads);
+    const bool has_tiles = std::find(heads.begin(), heads.end(), kSliding) != heads.end();
+    return tileOrder(p.grid, has_tiles ? options.size3(kTile) : p.grid.size);
+}
+
 Built build(PlanBuilder& b, const Problem& p, const Options& options)
 {
-    const TileOrder order = tileOrder(p.grid, options.size3(kTile));
+    const TileOrder order = orderOf(p, options);
     const Coreset coreset = makeCoreset(p, options, order);
     const KeySpans spans = listOf(p, options, order, coreset);
     const std::vector<uint32_t>& has_coreset = coreset.has_coreset;
