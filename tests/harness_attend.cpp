@@ -255,4 +255,25 @@ LacunaStrides tokenMajor(uint32_t heads, uint32_t tokens, uint32_t head_dim)
     return {token * tokens, head_dim, token};
 }
 
+void runHostile(const Kernel& kernel, const Case& c, uint32_t block)
+{
+    const Problem p = c.request().problem;
+    const GivenList list = hostileList(p, block);
+    const std::vector<uint8_t> mask = tokenMask(p, list, block);
+    Inputs in = normalInputs(c, 1);
+    spoilUnused(p, in.k);
+    spoilUnused(p, in.v);
+    runTwice(kernel, c, in, mask, list);
+
+    INFO("logits with an amplitude of 60");
+    for (float& q : in.q)
+        q *= 60;
+    roundTo(p.dtype, in.q);
+    runTwice(kernel, c, in, mask, list);
+
+    INFO("ties");
+    std::fill(in.q.begin(), in.q.end(), 0.f);
+    runTwice(kernel, c, in, mask, list);
+}
+
 } // namespace lacuna::test

@@ -51,6 +51,10 @@ std::vector<uint8_t> tokenMask(const Problem& problem, const GivenList& list, ui
 // read.
 void spoilUnused(const Problem& problem, std::vector<float>& tensor);
 
+// Runs a case of method key_spans with rows of `block` queries over a hostile list and spoiled keys:
+// with normal logits, with an amplitude of 60, and with ties only.
+void runHostile(const Kernel& kernel, const Case& c, uint32_t block);
+
 // The layout of most models, with a hole behind every token.
 LacunaStrides tokenMajor(uint32_t heads, uint32_t tokens, uint32_t head_dim);
 

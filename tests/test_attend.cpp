@@ -55,23 +55,7 @@ TEST_CASE("attend: hostile lists")
         if (!isWanted(kernel.text() + c.id()) || !canRun(kernel, c))
             continue;
 
-        const Problem p = c.request().problem;
-        const GivenList list = hostileList(p, kBlock);
-        const std::vector<uint8_t> mask = tokenMask(p, list, kBlock);
-        Inputs in = normalInputs(c, 1);
-        spoilUnused(p, in.k);
-        spoilUnused(p, in.v);
-        runTwice(kernel, c, in, mask, list);
-
-        INFO("logits with an amplitude of 60");
-        for (float& q : in.q)
-            q *= 60;
-        roundTo(p.dtype, in.q);
-        runTwice(kernel, c, in, mask, list);
-
-        INFO("ties");
-        std::fill(in.q.begin(), in.q.end(), 0.f);
-        runTwice(kernel, c, in, mask, list);
+        runHostile(kernel, c, kBlock);
     }
 }
 

@@ -71,23 +71,7 @@ TEST_CASE("coopmat2: hostile lists, in parts")
     std::vector<LacunaOption> storage;
     const std::string explanation = host::Attention(device(), c.description(storage)).explain();
     CHECK(explanation.find("merge split rows") != std::string::npos);
-    const Problem p = c.request().problem;
-    const GivenList list = hostileList(p, kBlock);
-    const std::vector<uint8_t> mask = tokenMask(p, list, kBlock);
-    Inputs in = normalInputs(c, 1);
-    spoilUnused(p, in.k);
-    spoilUnused(p, in.v);
-    runTwice(kParts, c, in, mask, list);
-
-    INFO("logits with an amplitude of 60");
-    for (float& q : in.q)
-        q *= 60;
-    roundTo(p.dtype, in.q);
-    runTwice(kParts, c, in, mask, list);
-
-    INFO("ties");
-    std::fill(in.q.begin(), in.q.end(), 0.f);
-    runTwice(kParts, c, in, mask, list);
+    runHostile(kParts, c, kBlock);
 }
 
 TEST_CASE("coopmat2: queries and results through an order of tokens")
