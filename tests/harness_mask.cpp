@@ -102,6 +102,54 @@ void checkOnEveryKernel(Case c, Inputs inputs)
         }
 }
 
+std::string pictureOf(const Case& c)
+{
+    const std::vector<uint8_t> mask = definitionOf(c);
+    std::string picture;
+    for (uint32_t query = 0; query < c.desc.q_len; ++query)
+    {
+        for (uint32_t key = 0; key < c.desc.k_len; ++key)
+            picture += mask[query * c.desc.k_len + key] ? '1' : '0';
+        picture += ' ';
+    }
+    return picture;
+}
+
+static Case scalarCase(const std::string& method, const OptionValues& options)
+{
+    Case c;
+    c.method = method;
+    c.options = options;
+    c.desc.batch = 1;
+    c.desc.tier = LACUNA_TIER_SCALAR;
+    return c;
+}
+
+Case videoCase(const std::string& method, const OptionValues& options, const LacunaVideoGrid& grid,
+               uint32_t heads, uint32_t head_dim)
+{
+    Case c = scalarCase(method, options);
+    c.desc.q_heads = heads;
+    c.desc.q_len = grid.text_before + grid.frames * grid.height * grid.width + grid.text_after;
+    c.desc.head_dim = head_dim;
+    c.desc.dtype = LACUNA_DTYPE_F32;
+    c.desc.grid = grid;
+    return c;
+}
+
+Case packedCase(const std::string& method, const OptionValues& options, uint32_t q_len,
+                uint32_t k_len, uint32_t head_dim)
+{
+    Case c = scalarCase(method, options);
+    c.desc.q_heads = 2;
+    c.desc.kv_heads = 1;
+    c.desc.q_len = q_len;
+    c.desc.k_len = k_len;
+    c.desc.head_dim = head_dim;
+    c.desc.dtype = LACUNA_DTYPE_F16;
+    return c;
+}
+
 std::vector<std::string> blocksOf(const Mask& mask, size_t block)
 {
     const size_t blocks = mask.tokens / block; // whole ones

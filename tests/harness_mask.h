@@ -35,6 +35,16 @@ std::vector<uint8_t> definitionOf(const Case& c, const Inputs& inputs = {});
 // The mask of a case, which must be the same on the device and by definition.
 std::vector<uint8_t> selectedMask(const Case& c, const Inputs& inputs);
 
+// "10 11 ": a word for each query of the first head, with "1" for a key that it keeps.
+std::string pictureOf(const Case& c);
+
+// Cases of one batch for the scalar kernel: fp32 over a video, and fp16 with two query heads that
+// share their keys.
+Case videoCase(const std::string& method, const OptionValues& options, const LacunaVideoGrid& grid,
+               uint32_t heads, uint32_t head_dim);
+Case packedCase(const std::string& method, const OptionValues& options, uint32_t q_len,
+                uint32_t k_len, uint32_t head_dim);
+
 // On every kernel, in one piece and with rows in as many parts as possible, twice: that the device
 // keeps the definition's mask and that attention under it is right, with the same bits again. The
 // inputs are rounded to fp16 first, which matrix cores do anyway.

@@ -17,32 +17,7 @@ struct Shape
 
 Case causalCase(const Shape& shape, const std::vector<std::pair<std::string, std::string>>& options)
 {
-    Case c;
-    c.method = "causal";
-    c.options = options;
-    c.desc.batch = 1;
-    c.desc.q_heads = 2;
-    c.desc.kv_heads = 1;
-    c.desc.q_len = shape.q_len;
-    c.desc.k_len = shape.k_len;
-    c.desc.head_dim = shape.head_dim;
-    c.desc.dtype = LACUNA_DTYPE_F16;
-    c.desc.tier = LACUNA_TIER_SCALAR;
-    return c;
-}
-
-// Of the first head, a line for each query.
-std::string pictureOf(const Case& c)
-{
-    const std::vector<uint8_t> mask = definitionOf(c);
-    std::string picture;
-    for (uint32_t query = 0; query < c.desc.q_len; ++query)
-    {
-        for (uint32_t key = 0; key < c.desc.k_len; ++key)
-            picture += mask[query * c.desc.k_len + key] ? '1' : '0';
-        picture += ' ';
-    }
-    return picture;
+    return packedCase("causal", options, shape.q_len, shape.k_len, shape.head_dim);
 }
 
 } // namespace

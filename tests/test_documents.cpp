@@ -16,32 +16,7 @@ namespace
 
 Case documentCase(uint32_t q_len, uint32_t k_len, uint32_t head_dim, const OptionValues& options)
 {
-    Case c;
-    c.method = "documents";
-    c.options = options;
-    c.desc.batch = 1;
-    c.desc.q_heads = 2;
-    c.desc.kv_heads = 1;
-    c.desc.q_len = q_len;
-    c.desc.k_len = k_len;
-    c.desc.head_dim = head_dim;
-    c.desc.dtype = LACUNA_DTYPE_F16;
-    c.desc.tier = LACUNA_TIER_SCALAR;
-    return c;
-}
-
-// Of the first head, a line for each query.
-std::string pictureOf(const Case& c)
-{
-    const std::vector<uint8_t> mask = definitionOf(c);
-    std::string picture;
-    for (uint32_t query = 0; query < c.desc.q_len; ++query)
-    {
-        for (uint32_t key = 0; key < c.desc.k_len; ++key)
-            picture += mask[query * c.desc.k_len + key] ? '1' : '0';
-        picture += ' ';
-    }
-    return picture;
+    return packedCase("documents", options, q_len, k_len, head_dim);
 }
 
 std::string sentenceOf(const Case& c)

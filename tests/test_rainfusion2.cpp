@@ -17,17 +17,7 @@ namespace
 Case caseOf(const OptionValues& options, const LacunaVideoGrid& grid, uint32_t heads = 1,
             uint32_t head_dim = 16)
 {
-    Case c;
-    c.method = "rainfusion2";
-    c.options = options;
-    c.desc.batch = 1;
-    c.desc.q_heads = heads;
-    c.desc.q_len = grid.text_before + grid.frames * grid.height * grid.width + grid.text_after;
-    c.desc.head_dim = head_dim;
-    c.desc.dtype = LACUNA_DTYPE_F32;
-    c.desc.tier = LACUNA_TIER_SCALAR;
-    c.desc.grid = grid;
-    return c;
+    return videoCase("rainfusion2", options, grid, heads, head_dim);
 }
 
 std::vector<uint32_t> orderOf(const OptionValues& options, const LacunaVideoGrid& grid)

@@ -15,17 +15,7 @@ namespace
 Case caseOf(const OptionValues& options, const LacunaVideoGrid& grid, uint32_t heads,
             uint32_t head_dim = 32)
 {
-    Case c;
-    c.method = "svg1";
-    c.options = options;
-    c.desc.batch = 1;
-    c.desc.q_heads = heads;
-    c.desc.q_len = grid.text_before + grid.frames * grid.height * grid.width + grid.text_after;
-    c.desc.head_dim = head_dim;
-    c.desc.dtype = LACUNA_DTYPE_F32;
-    c.desc.tier = LACUNA_TIER_SCALAR;
-    c.desc.grid = grid;
-    return c;
+    return videoCase("svg1", options, grid, heads, head_dim);
 }
 
 // "spatial,temporal": what each head turned out to be.
