@@ -30,7 +30,7 @@ function(lacuna_embed_kernel_sources target config)
 
     set(JIT_KERNELS "")
     foreach(name IN LISTS names)
-        file(STRINGS "${${name}_source}" keeps REGEX "#include \"attend/(keep|softmax).glsl\"")
+        file(STRINGS "${${name}_source}" keeps REGEX "#include \"attend/(keep|lanes|softmax).glsl\"")
         if(keeps)
             cmake_path(RELATIVE_PATH ${name}_source BASE_DIRECTORY "${source_dir}" OUTPUT_VARIABLE path)
             list(TRANSFORM ${name}_macros REPLACE "^-D" "")

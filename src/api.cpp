@@ -1,12 +1,12 @@
-// api.cpp - every lacuna* entry point: checks handles, forwards, reports the sentence; nothing else.
+// api.cpp - the lacuna* entry points but those that record commands: each checks its handles,
+// forwards, and reports the sentence; nothing else.
 //
 // SPDX-License-Identifier: Apache-2.0
+#include "api.h"
+
 #include "data/named_order.h"
-#include "gpu/caps.h"
-#include "gpu/pipelines.h"
 #include "gpu/requirements.h"
 #include "plan/describe.h"
-#include "plan/plan.h"
 #include "reference/reference.h"
 
 #include <lacuna/lacuna.h>
@@ -16,51 +16,10 @@
 #include <memory>
 #include <new>
 
-struct LacunaContext_T
-{
-    LacunaMessageCallback message = nullptr;
-    void* message_user = nullptr;
-    lacuna::InstanceFunctions instance;
-    lacuna::DeviceFunctions device;
-    lacuna::Caps caps;
-    std::unique_ptr<lacuna::Pipelines> pipelines; // refers to device and caps
-};
-
-struct LacunaPlan_T
-{
-    LacunaContext context = nullptr;
-    lacuna::CompiledPlan plan;
-};
+using lacuna::Reporter;
 
 namespace
 {
-
-// Where the sentence of one call goes.
-struct Reporter
-{
-    const char* function;
-    LacunaMessageCallback message = nullptr;
-    void* user = nullptr;
-
-    Reporter(const char* name, LacunaContext context)
-        : function(name), message(context ? context->message : nullptr), user(context ? context->message_user : nullptr)
-    {
-    }
-    Reporter(const char* name, LacunaMessageCallback callback, void* callback_user)
-        : function(name), message(callback), user(callback_user)
-    {
-    }
-    LacunaResult operator()(LacunaResult result, const std::string& sentence) const
-    {
-        if (message)
-            message(user, result, (std::string(function) + ": " + sentence).c_str());
-        return result;
-    }
-    LacunaResult null(const char* argument) const
-    {
-        return (*this)(LACUNA_ERROR_INVALID_ARGUMENT, std::string(argument) + " is NULL");
-    }
-};
 
 LacunaResult copyText(const std::string& from, size_t* size, char* to)
 {
@@ -74,24 +33,6 @@ LacunaResult copyText(const std::string& from, size_t* size, char* to)
         to[copied] = '\0';
     }
     return room < needed ? LACUNA_INCOMPLETE : LACUNA_SUCCESS;
-}
-
-LacunaResult record(const char* function, VkCommandBuffer cmd, LacunaPlan plan,
-                    const LacunaAttentionBuffers* buffers, lacuna::Stages stages, const lacuna::Slice& slice = {})
-{
-    const Reporter report(function, plan ? plan->context : nullptr);
-    if (!plan)
-        return report.null("plan");
-    if (!cmd)
-        return report.null("cmd");
-    if (stages != lacuna::Stages::All)
-        if (const std::string refusal = lacuna::partsRefusal(plan->plan); !refusal.empty())
-            return report(LACUNA_ERROR_UNSUPPORTED, refusal);
-    std::string sentence;
-    if (const LacunaResult r = lacuna::checkBuffers(plan->plan, buffers, stages, sentence); r != LACUNA_SUCCESS)
-        return report(r, sentence);
-    lacuna::recordPlan(plan->context->device, cmd, plan->plan, *buffers, stages, slice);
-    return LACUNA_SUCCESS;
 }
 
 // The request of a reference call, with its query range checked.
@@ -285,39 +226,6 @@ LacunaResult lacunaExplainPlan(LacunaPlan plan, size_t* size, char* text)
     if (!size)
         return report.null("size");
     return copyText(lacuna::explainPlan(plan->plan, plan->context->caps), size, text);
-}
-
-LacunaResult lacunaCmdAttention(VkCommandBuffer cmd, LacunaPlan plan, const LacunaAttentionBuffers* buffers)
-{
-    return record("lacunaCmdAttention", cmd, plan, buffers, lacuna::Stages::All);
-}
-
-LacunaResult lacunaCmdAttentionSlice(VkCommandBuffer cmd, LacunaPlan plan, const LacunaAttentionBuffers* buffers,
-                                     uint64_t first_group, uint64_t group_count)
-{
-    const Reporter report("lacunaCmdAttentionSlice", plan ? plan->context : nullptr);
-    if (!plan)
-        return report.null("plan");
-    const uint64_t all = plan->plan.groupCount();
-    if (first_group >= all)
-        return report(LACUNA_ERROR_INVALID_ARGUMENT, "first_group is " + std::to_string(first_group) +
-                                                         ", expected 0.." + std::to_string(all - 1));
-    if (group_count == 0 || group_count > all - first_group)
-        return report(LACUNA_ERROR_INVALID_ARGUMENT,
-                      "group_count is " + std::to_string(group_count) + " from first_group " +
-                          std::to_string(first_group) + " on, expected 1.." + std::to_string(all - first_group));
-    return record("lacunaCmdAttentionSlice", cmd, plan, buffers, lacuna::Stages::All,
-                  {first_group, first_group + group_count});
-}
-
-LacunaResult lacunaCmdSelect(VkCommandBuffer cmd, LacunaPlan plan, const LacunaAttentionBuffers* buffers)
-{
-    return record("lacunaCmdSelect", cmd, plan, buffers, lacuna::Stages::Select);
-}
-
-LacunaResult lacunaCmdReuse(VkCommandBuffer cmd, LacunaPlan plan, const LacunaAttentionBuffers* buffers)
-{
-    return record("lacunaCmdReuse", cmd, plan, buffers, lacuna::Stages::Reuse);
 }
 
 LacunaResult lacunaGetPlanList(LacunaPlan plan, LacunaList* list)

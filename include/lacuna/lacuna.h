@@ -126,6 +126,10 @@ typedef struct LacunaContextDesc
                                   leaves room for others, or shows what a smaller device would do */
     const char* broadcast_refusal; /* copied; why tier coopmat must not load matrices with stride 0, which repeats one
                                       number along a row; NULL: it may, and is faster so */
+    const uint32_t* probe; /* read during the call; what lacunaCmdProbe wrote with another context of this device;
+                              NULL: tier coopmat takes its logits and weights through shared memory */
+    size_t probe_bytes;
+    const char* registers_refusal; /* copied; why it must do so even with a probe; NULL: it need not */
 } LacunaContextDesc;
 
 typedef struct LacunaContext_T* LacunaContext;
@@ -138,6 +142,21 @@ LACUNA_API LacunaResult lacunaCreateContext(const LacunaContextDesc* desc, Lacun
 
 /* Destroy all plans first, and wait until their command buffers have finished. NULL is ignored. */
 LACUNA_API void lacunaDestroyContext(LacunaContext context);
+
+/* Which elements of a cooperative matrix each lane holds is the driver's own affair. With a context that knows it, tier
+ * coopmat keeps logits and weights in registers: record the probe, wait for it, destroy the context, and make one with
+ * what was written as LacunaContextDesc::probe. The answer stays right for the same device and driver.
+ */
+/* Bytes that lacunaCmdProbe writes; 0: this device has no matrices to probe. */
+LACUNA_API size_t lacunaGetProbeSize(LacunaContext context);
+
+/* Records one dispatch of a few microseconds.
+ *
+ * results  a multiple of 4; read it behind a barrier from VK_ACCESS_SHADER_WRITE_BIT of the compute stage
+ * Returns  LACUNA_ERROR_UNSUPPORTED where lacunaGetProbeSize is 0; LACUNA_ERROR_DEVICE if the pipeline cannot be made
+ * Threads  as lacunaCreateContext; the command buffer is the caller's
+ */
+LACUNA_API LacunaResult lacunaCmdProbe(VkCommandBuffer cmd, LacunaContext context, VkDeviceAddress results);
 
 /* Which tier the device gets, and why not a faster one: one JSON object {"device", "driver", "shaders", "tiers":
  * [{"name", "available", "reason"}], ...}. "shaders" changes when any shader of the library does: what was measured or

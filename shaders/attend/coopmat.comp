@@ -23,11 +23,12 @@
 //       14 kDirect        matrices of whole steps come from K and V themselves, which are not
 //                         staged; of fp16, kScoreK and kN * kSlices divide D
 //       15 kBroadcast     matrices are loaded with stride 0, see weighTiles()
-//       16 kHasParts      some items are parts of a split row
-//       17 kHasWindows    queries keep only the keys in their windows
-//       18 kHasBoxes      queries keep only the keys in their boxes
-//       19 kSoftCap       logits are capped
-// shared tile.glsl; sharedBytes() in attend_coopmat.cpp counts it
+//       16 .. 20          of coopmat_lanes.comp
+//       21 kHasParts      some items are parts of a split row
+//       22 kHasWindows    queries keep only the keys in their windows
+//       23 kHasBoxes      queries keep only the keys in their boxes
+//       24 kSoftCap       logits are capped
+// shared tile.glsl, score_tile.glsl; sharedBytes() in attend_coopmat.cpp counts them
 //
 //            D                       one K or V tile at a time
 //          +--------+                +----------+
@@ -48,42 +49,7 @@
 
 #include "attend/products.glsl"
 #include "attend/softmax.glsl"
-
-// 4. O through shared memory, tile by tile, to the caller's rows or to the partial result.
-void storeTiles(AttendParams params, AttendItem item)
-{
-    const uvec2 base = resultOf(params, item, kResultType);
-    const uvec2 partial = partialOf(item, kRows, kHeadDim);
-    const uint scratch = gl_SubgroupID * kM * kN;
-    LACUNA_MATRIX_LOOP for (uint m = 0; m < kTilesM; ++m)
-    {
-        LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
-        {
-            coopMatStore(o[m * kTilesN + n], score, scratch, kN,
-                         gl_CooperativeMatrixLayoutRowMajor);
-            barrier();
-            for (uint i = gl_SubgroupInvocationID; i < kM * kN / 4; i += kSubgroupSize)
-            {
-                const uint row = (strip() * kTilesM + m) * kM + i / (kN / 4);
-                const uint quad = (n * kSlices + slice()) * (kN / 4) + i % (kN / 4);
-                const uint at = scratch + i * 4;
-                const vec4 values =
-                    shrink[row] * vec4(score[at], score[at + 1], score[at + 2], score[at + 3]);
-                if (item.begin + row < item.end && quad < kHeadDim / 4)
-                {
-                    if (item.slot == kNone)
-                    {
-                        const uint token = tokenAt(params, item, item.begin + row);
-                        storeQuad(base, token * params.out_token * 2 + quad, values, kResultType);
-                    }
-                    else
-                        Vec4Array(partial).at[row * (kHeadDim + kPartialExtra) / 4 + quad] = values;
-                }
-            }
-            barrier();
-        }
-    }
-}
+#include "attend/store.glsl"
 
 void main()
 {

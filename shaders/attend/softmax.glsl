@@ -5,7 +5,7 @@
 #ifndef LACUNA_ATTEND_SOFTMAX_GLSL
 #define LACUNA_ATTEND_SOFTMAX_GLSL
 
-#include "attend/tile.glsl" // first: it has the constants
+#include "attend/score_tile.glsl" // first: it has the constants
 
 #include "attend/keep.glsl"
 

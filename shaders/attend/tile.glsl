@@ -1,6 +1,9 @@
-// tile.glsl - the shared memory of coopmat.comp, and how Q, K and V get there.
+// tile.glsl - the shared memory of the coopmat kernels, and how Q, K and V get there.
 //
 // SPDX-License-Identifier: Apache-2.0
+//
+// macros  LACUNA_TURNED       1: queries are the columns of an accumulator of S, 0: its rows
+//         LACUNA_HOLD_SCORES  1: all S of a step is in registers
 //
 // Rows are fp16, 8 channels in a uvec4, and zero where there is no row or no channel: a weight of 0
 // times whatever lay there before could be NaN. The host sees to it that all counts but kHeadDim
@@ -27,24 +30,31 @@ layout(constant_id = 12) const uint kResultType = kF16;
 layout(constant_id = 13) const bool kHoldQ = true;
 layout(constant_id = 14) const bool kDirect = true;
 layout(constant_id = 15) const bool kBroadcast = true;
-layout(constant_id = 16) const bool kHasParts = true;
-layout(constant_id = 17) const bool kHasWindows = true;
-layout(constant_id = 18) const bool kHasBoxes = true;
-layout(constant_id = 19) const bool kSoftCap = true;
+layout(constant_id = 16) const uint kComponents = 8;
+layout(constant_id = 17) const uint kSlots = 8;
+layout(constant_id = 18) const uint kSlotStep = 1;
+layout(constant_id = 19) const uint kRowLanes = 0;
+layout(constant_id = 20) const uint kChain = 0;
+layout(constant_id = 21) const bool kHasParts = true;
+layout(constant_id = 22) const bool kHasWindows = true;
+layout(constant_id = 23) const bool kHasBoxes = true;
+layout(constant_id = 24) const bool kSoftCap = true;
 #include "attend/keep.glsl"
 #include "attend/walk.glsl"
 
 const uint kStrips = kThreads / kSubgroupSize / kSlices;
-const uint kRows = kStrips * kTilesM * kM; // queries of the workgroup (Br)
+const uint kTileQueries = LACUNA_TURNED == 1 ? kN : kM; // of an accumulator
+const uint kTileKeys = LACUNA_TURNED == 1 ? kM : kN;    // or channels
+const uint kRows = kStrips * kTilesM * kTileQueries;    // queries of the workgroup (Br)
 const uint kScoreSteps = (kHeadDim + kScoreK - 1) / kScoreK;
-const uint kTilesN = (kHeadDim + kN * kSlices - 1) / (kN * kSlices); // of O in one subgroup
+const uint kTilesN =
+    (kHeadDim + kTileKeys * kSlices - 1) / (kTileKeys * kSlices); // of O in one subgroup
+const uint kTilesS = LACUNA_HOLD_SCORES == 1 ? kKeys / kTileKeys : 1; // of S, of kTileQueries
 const uint kOctets = kHeadDim / 8;
 const uint kScoreWidth = kScoreSteps * kScoreK;
-const uint kWeighWidth = kTilesN * kSlices * kN;
+const uint kWeighWidth = kTilesN * kSlices * kTileKeys;
 const uint kWidth = (kScoreWidth > kWeighWidth ? kScoreWidth : kWeighWidth) / 8; // 16-byte words
 const uint kStride = kWidth + kPad;
-const uint kScoreStride = kKeys + 4;      // floats
-const uint kWeightStride = kKeys / 2 + 4; // 4-byte words
 
 // Q passes through kv_tile where it is held in registers.
 const uint kTileRows = kHoldQ && kRows > kKeys ? kRows : kKeys;
@@ -52,9 +62,7 @@ const uint kTileRows = kHoldQ && kRows > kKeys ? kRows : kKeys;
 shared uvec4 q_tile[kHoldQ ? 1 : kRows * kStride];
 shared uvec4 kv_tile[kTileRows * kStride];
 shared uint key_at[kKeys]; // of a step with keys of several spans
-shared float score[kRows * kScoreStride];  // S, and at the end tiles of O
-shared uint weight[kRows * kWeightStride]; // P, two fp16 in a word
-shared float shrink[kRows];                // what a new maximum scales O by
+shared float shrink[kRows]; // what a row of O is scaled by
 
 uint strip()
 {

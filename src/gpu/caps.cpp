@@ -2,6 +2,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "caps.h"
+#include "matrix_layout.h"
 
 #include "requirements.h"
 
@@ -172,7 +173,7 @@ void fillCaps(const Properties& p, const Enabled& enabled, Caps& caps)
                                  (takes_request || caps.has_one_subgroup_size);
     const VkSubgroupFeatureFlags ops = p.vulkan11.subgroupSupportedOperations;
     caps.has_subgroup_shuffle = ops & VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
-    caps.has_subgroup_arithmetic = ops & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+    caps.has_subgroup_vote = ops & VK_SUBGROUP_FEATURE_VOTE_BIT;
     caps.max_shared_bytes = limits.maxComputeSharedMemorySize;
     caps.max_threads = limits.maxComputeWorkGroupInvocations;
     for (int i = 0; i < 3; ++i)
@@ -360,6 +361,15 @@ LacunaResult readCaps(const LacunaContextDesc& desc, const InstanceFunctions& vk
     }
     if (desc.max_shared_bytes != 0)
         caps.max_shared_bytes = desc.max_shared_bytes;
+    if (desc.probe &&
+        !readProbe(caps, {desc.probe, desc.probe_bytes / sizeof(uint32_t)}, caps.matrix_layouts, sentence))
+        return LACUNA_ERROR_INVALID_ARGUMENT;
+    caps.registers_refusal =
+        desc.registers_refusal       ? desc.registers_refusal
+        : !caps.has_subgroup_vote    ? "the device has no subgroup votes"
+        : !desc.probe                ? "the application brought no probe of the matrices"
+        : caps.matrix_layouts.empty() ? "the probe shows no regular layout of the matrices"
+                                      : "";
     caps.broadcast_refusal = desc.broadcast_refusal ? desc.broadcast_refusal : "";
     for (uint32_t i = 0; i < desc.refusal_count; ++i)
     {

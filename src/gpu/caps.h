@@ -28,6 +28,15 @@ struct TileMatrices
     uint32_t threads = 0; // of the workgroup, where it shares a matrix
 };
 
+// Where queries and keys are in an accumulator of S, and how P becomes an operand; the numbers that
+// shaders/attend/lanes.glsl is made with.
+struct MatrixLayout
+{
+    MatrixShape shape; // k is the depth of O += P V
+    bool is_turned = false; // queries are columns, else rows
+    uint32_t components = 0, slots = 0, slot_step = 0, row_lanes = 0, chain = 0;
+};
+
 struct Caps
 {
     std::string device_name;
@@ -41,7 +50,7 @@ struct Caps
     bool has_one_subgroup_size = false; // minimum and maximum are the same
     // subgroupSizeControl and computeFullSubgroups are enabled, and a size can be required or is the only one.
     bool can_pin_subgroup_size = false;
-    bool has_subgroup_shuffle = false, has_subgroup_arithmetic = false;
+    bool has_subgroup_shuffle = false, has_subgroup_vote = false;
     uint32_t max_shared_bytes = 0;
     uint32_t max_threads = 0;   // per workgroup
     uint32_t max_groups[3] = {}; // per dispatch
@@ -60,6 +69,9 @@ struct Caps
     MatrixShape flexible_granularity;
     std::string matrix_refusal;
     std::string broadcast_refusal; // why a load with stride 0 is not trusted; empty: it is
+
+    std::vector<MatrixLayout> matrix_layouts; // by the application's probe, the better one first
+    std::string registers_refusal; // why S and P are not kept in registers by them; empty: they are
 
     // Workgroups first. Empty when the coopmat2 tier is refused; tile_matrix_refusal then says why.
     std::vector<TileMatrices> tile_matrices;

@@ -240,9 +240,25 @@ void Device::Impl::createContext(const SelfTestOutcome& outcome)
     desc.max_shared_bytes = options.max_shared_bytes;
     if (!outcome.broadcast_refusal.empty())
         desc.broadcast_refusal = outcome.broadcast_refusal.c_str();
+    if (!outcome.registers_refusal.empty())
+        desc.registers_refusal = outcome.registers_refusal.c_str();
+    desc.probe = probe.empty() ? nullptr : probe.data();
+    desc.probe_bytes = probe.size() * sizeof(uint32_t);
     LacunaContext created = nullptr;
     owner.check(lacunaCreateContext(&desc, &created));
     context.reset(created);
+}
+
+void Device::Impl::probeMatrices()
+{
+    const size_t bytes = lacunaGetProbeSize(context.get());
+    if (bytes == 0)
+        return;
+    const Buffer results = owner.createBuffer(bytes, Memory::Readback);
+    owner.run([&](Commands& commands)
+              { owner.check(lacunaCmdProbe(commands.handle(), context.get(), results.address())); });
+    probe.resize(bytes / sizeof(uint32_t));
+    owner.download(results, std::as_writable_bytes(std::span(probe)));
 }
 
 void Device::Impl::requireNotLost() const
@@ -290,6 +306,9 @@ Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>(*thi
     impl_->createQueueObjects();
     impl_->openPipelineCache();
     impl_->createContext({});
+    impl_->probeMatrices();
+    if (!impl_->probe.empty())
+        impl_->createContext({});
     if (options.self_test)
     {
         const SelfTestOutcome outcome = testTiers(*this, impl_->cache_key);

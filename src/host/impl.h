@@ -56,6 +56,7 @@ struct Device::Impl
     bool can_pin_subgroup_size = false;
     uint64_t max_buffer_bytes = 0;
     std::string cache_key; // device, driver and library
+    std::vector<uint32_t> probe; // see lacunaCmdProbe; empty: none
 
     VmaAllocator allocator = nullptr;
     VkCommandPool pool = VK_NULL_HANDLE;
@@ -78,6 +79,7 @@ struct Device::Impl
     void openPipelineCache();
     void savePipelineCache() const;
     void createContext(const SelfTestOutcome& outcome);
+    void probeMatrices();
 
     void requireNotLost() const;
     void beginCommands();

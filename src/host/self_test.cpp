@@ -90,8 +90,8 @@ std::string describe(const LacunaPlanDesc& desc)
 }
 
 // What rounding may cost, from the largest |v|. Scalar: logits of |s| <= 12 in fp32 are off by some
-// 1e-6, and a weight by twice that. The others: their operands, weights included, are fp16 besides: half
-// an ulp, 2^-11, each.
+// 1e-6, and a weight by twice that. The others: their operands, weights included, are fp16 besides:
+// half an ulp, 2^-11, each.
 double outputBound(const LacunaPlanDesc& desc, LacunaTier tier, const std::vector<float>& v)
 {
     double largest = 0;
@@ -195,6 +195,7 @@ std::string faultOf(Device& device, LacunaTier tier, std::span<const LacunaOptio
     return {};
 }
 
+constexpr const char* kRegisters = "registers";
 constexpr const char* kBroadcast = "broadcast";
 
 // One line a failure: "coopmat<TAB>how".
@@ -203,6 +204,8 @@ std::string formatOutcome(const SelfTestOutcome& outcome)
     std::string text;
     for (const auto& [tier, reason] : outcome.refusals)
         text += std::string(tierName(tier)) + "\t" + reason + "\n";
+    if (!outcome.registers_refusal.empty())
+        text += std::string(kRegisters) + "\t" + outcome.registers_refusal + "\n";
     if (!outcome.broadcast_refusal.empty())
         text += std::string(kBroadcast) + "\t" + outcome.broadcast_refusal + "\n";
     return text;
@@ -216,6 +219,8 @@ SelfTestOutcome parseOutcome(const std::string& text)
     {
         if (const auto tier = tierNamed(what))
             outcome.refusals.push_back({*tier, how});
+        if (what == kRegisters)
+            outcome.registers_refusal = how;
         if (what == kBroadcast)
             outcome.broadcast_refusal = how;
     }
@@ -262,15 +267,18 @@ SelfTestOutcome testTiers(Device& device, const std::string& cache_key)
             return parseOutcome(file.substr(tested.size()));
     }
 
-    constexpr LacunaOption kWholeTiles[] = {{"rescale", "tile"}};
+    constexpr LacunaOption kShared[] = {{"softmax", "shared"}};
+    constexpr LacunaOption kWholeTiles[] = {{"softmax", "shared"}, {"rescale", "tile"}};
     SelfTestOutcome outcome;
     for (const LacunaTier tier : testedTiers(device))
     {
         const std::string fault = faultOf(device, tier, {});
         if (fault.empty())
             continue;
-        if (tier == LACUNA_TIER_COOPMAT && faultOf(device, tier, kWholeTiles).empty())
-            outcome.broadcast_refusal = fault;
+        if (tier == LACUNA_TIER_COOPMAT && faultOf(device, tier, kShared).empty())
+            outcome.registers_refusal = fault;
+        else if (tier == LACUNA_TIER_COOPMAT && faultOf(device, tier, kWholeTiles).empty())
+            outcome.registers_refusal = outcome.broadcast_refusal = fault;
         else
             outcome.refusals.push_back({tier, fault});
     }

@@ -16,9 +16,13 @@ namespace lacuna::host
 struct SelfTestOutcome
 {
     std::vector<std::pair<LacunaTier, std::string>> refusals; // tiers that failed, and how
-    std::string broadcast_refusal; // how coopmat failed that passed without loads of stride 0
+    std::string registers_refusal; // how coopmat failed that passed with its softmax in shared memory
+    std::string broadcast_refusal; // the same without loads of stride 0 only
 
-    bool passed() const { return refusals.empty() && broadcast_refusal.empty(); }
+    bool passed() const
+    {
+        return refusals.empty() && registers_refusal.empty() && broadcast_refusal.empty();
+    }
 };
 
 // Runs the quick self-test of every tier, or recalls its outcome under `cache_key`. An outcome

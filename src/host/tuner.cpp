@@ -23,13 +23,28 @@ constexpr const char* kScalarCpu[] = {"",       "rows_per_lane=2", "rows_per_lan
 constexpr const char* kScalarGpu[] = {"",           "rows_per_lane=1", "rows_per_lane=2",
                                       "threads=64", "threads=256",     "split=2",
                                       "split=4",    "split=8",         "keys=8"};
-constexpr const char* kCoopmat[] = {"",          "strips=2",         "strips=8",
-                                    "slices=1",  "slices=2",         "slices=4",
-                                    "keys=32",   "keys=128",         "pad=0",
-                                    "hold=yes",  "strips=2,tiles=2", "hold=yes,strips=2,tiles=2",
-                                    "direct=yes"};
-constexpr const char* kCoopmat2[] = {"",        "rows=32",  "rows=128",       "keys=32",
-                                     "keys=64", "keys=128", "scope=subgroup", "scope=subgroup,strips=8"};
+constexpr const char* kCoopmat[] = {"",
+                                    "strips=2",
+                                    "strips=8",
+                                    "slices=1",
+                                    "slices=2",
+                                    "slices=4",
+                                    "keys=32",
+                                    "keys=128",
+                                    "pad=0",
+                                    "hold=yes",
+                                    "strips=2,tiles=2",
+                                    "hold=yes,strips=2,tiles=2",
+                                    "direct=yes",
+                                    "hold=yes,strips=8",
+                                    "orientation=rows",
+                                    "orientation=columns",
+                                    "softmax=shared",
+                                    "softmax=shared,strips=8",
+                                    "softmax=shared,direct=yes"};
+constexpr const char* kCoopmat2[] = {
+    "",        "rows=32",  "rows=128",       "keys=32",
+    "keys=64", "keys=128", "scope=subgroup", "scope=subgroup,strips=8"};
 
 // Of the explanation, which the library wrote.
 std::string tileOf(const std::string& explain)

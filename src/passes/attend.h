@@ -24,6 +24,15 @@ struct AttendInputs
     List list;
 };
 
+// Of tier coopmat: S and P are in shared memory, or in registers, where queries are the rows or the
+// columns of the matrices.
+enum class Softmax
+{
+    Shared,
+    Rows,
+    Columns
+};
+
 // One way to run it, with numbers filled in. `text` is what `explain` shows.
 struct AttendTile
 {
@@ -33,6 +42,7 @@ struct AttendTile
     uint32_t subgroup_size = 0; // 0: the device's own choice
     uint32_t shared_bytes = 0;
     uint32_t work_keys = 0;     // least keys of one part of a split row; 0: the default
+    Softmax softmax = Softmax::Shared;
     bool widen_keys = false;    // K and V are copied to fp32 first
     std::vector<uint32_t> spec; // the shader's specialization constants up to kHasParts
     std::string text;

@@ -4,6 +4,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attend.h"
 
+#include "../../shaders/shared/matrices.h"
+#include "../gpu/matrix_layout.h"
+
 #include <algorithm>
 #include <bit>
 #include <cstdio>
@@ -24,6 +27,8 @@ enum
     kHold,
     kDirect,
     kRescale,
+    kSoftmax,
+    kOrientation,
     kWorkKeys
 };
 
@@ -46,6 +51,14 @@ const OptionDesc kTuning[] = {
      "how rows of O are multiplied: by one number that a load with stride 0 repeats, or by a whole "
      "tile of it",
      "auto|broadcast|tile"},
+    {"softmax", OptionType::Choice, "auto", 0, 2,
+     "where logits and weights are: in registers, which takes a probe of the matrices, or in "
+     "shared "
+     "memory, which slices and rescale are about",
+     "auto|registers|shared"},
+    {"orientation", OptionType::Choice, "auto", 0, 2,
+     "with the softmax in registers: whether queries are the rows or the columns of the matrices",
+     "auto|rows|columns"},
     kWorkKeysOption,
 };
 
@@ -54,9 +67,15 @@ struct Tile
     MatrixShape shape;
     uint32_t subgroup_size, strips, slices, tiles, keys, pad;
     bool holds_q, is_direct, broadcasts;
+    const MatrixLayout* layout; // of S in registers; null: S and P are in shared memory
 
     uint32_t threads() const { return subgroup_size * strips * slices; }
-    uint32_t rows() const { return strips * tiles * shape.m; }
+    bool isTurned() const { return layout && layout->is_turned; }
+    uint32_t tileQueries() const { return isTurned() ? shape.n : shape.m; } // of an accumulator
+    uint32_t tileKeys() const { return isTurned() ? shape.m : shape.n; }    // or channels
+    uint32_t weighDepth() const { return layout ? layout->shape.k : shape.k; }
+    uint32_t keyUnit() const { return std::max(tileKeys() * slices, weighDepth()); }
+    uint32_t rows() const { return strips * tiles * tileQueries(); }
 };
 
 uint32_t roundUp(uint32_t value, uint32_t unit)
@@ -68,69 +87,16 @@ uint32_t roundUp(uint32_t value, uint32_t unit)
 uint32_t sharedBytes(const Tile& t, uint32_t head_dim)
 {
     const uint32_t width =
-        std::max(roundUp(head_dim, t.shape.k), roundUp(head_dim, t.shape.n * t.slices)) / 8 + t.pad;
+        std::max(roundUp(head_dim, t.shape.k), roundUp(head_dim, t.tileKeys() * t.slices)) / 8 +
+        t.pad;
     const uint32_t staged_rows = t.holds_q ? std::max(t.rows(), t.keys) : t.rows() + t.keys;
     const uint32_t q_and_kv = staged_rows * width * 16;
-    const uint32_t score = t.rows() * (t.keys + 4) * 4;
-    const uint32_t weight = t.rows() * (t.keys / 2 + 4) * 4;
+    const uint32_t score =
+        t.layout ? t.strips * t.shape.m * t.shape.n * 4 : t.rows() * (t.keys + 4) * 4;
+    const uint32_t weight = !t.layout                           ? t.rows() * (t.keys / 2 + 4) * 4
+                            : t.layout->chain == kThroughMemory ? t.rows() * (t.keys + 8) * 2
+                                                                : 4;
     return q_and_kv + score + weight + (t.rows() + t.keys) * 4;
-}
-
-// Intel's compilers place one matrix column per lane at their smallest width; elsewhere 32 lanes
-// spill least.
-uint32_t subgroupSize(const Caps& caps)
-{
-    return caps.prefersNarrowSubgroups()
-               ? caps.min_subgroup_size
-               : std::clamp(32u, caps.min_subgroup_size, caps.max_subgroup_size);
-}
-
-bool isEnumerated(const Caps& caps, const MatrixShape& shape)
-{
-    return std::find(caps.matrix_shapes.begin(), caps.matrix_shapes.end(), shape) !=
-           caps.matrix_shapes.end();
-}
-
-// What the kernel can address: whole uvec4 of channels, and counts that divide each other.
-bool isUsable(const MatrixShape& s)
-{
-    const auto fits = [](uint32_t n)
-    {
-        return n >= 8 && n <= 64 && std::has_single_bit(n);
-    };
-    return fits(s.m) && fits(s.n) && fits(s.k);
-}
-
-bool isFlexible(const Caps& caps, const MatrixShape& s)
-{
-    const MatrixShape& g = caps.flexible_granularity;
-    return caps.has_flexible_shapes && g.m && g.n && g.k && s.m % g.m == 0 && s.n % g.n == 0 &&
-           s.k % g.k == 0;
-}
-
-// Most work per product first; 16 columns feed every known matrix unit, more only lengthen the
-// tail.
-MatrixShape preferredShape(const Caps& caps)
-{
-    const MatrixShape order[] = {{16, 16, 16}, {16, 8, 16}, {8, 16, 16},
-                                 {8, 8, 16},   {16, 8, 8},  {8, 8, 8}};
-    for (const MatrixShape& shape : order)
-        if (isEnumerated(caps, shape))
-            return shape;
-    const auto usable =
-        std::find_if(caps.matrix_shapes.begin(), caps.matrix_shapes.end(), isUsable);
-    return usable == caps.matrix_shapes.end() ? MatrixShape() : *usable;
-}
-
-// A CPU exchanges numbers between lanes once for each product: the deeper, the faster. More than 32
-// channels hardly gain, and take twice as long to compile.
-MatrixShape deepened(const Caps& caps, const Problem& p, MatrixShape shape)
-{
-    for (const uint32_t k : {32u, 16u})
-        if (const MatrixShape deep = {shape.m, shape.n, k};
-            k > shape.k && p.head_dim % k == 0 && isFlexible(caps, deep))
-            return deep;
-    return shape;
 }
 
 // A subgroup keeps M x (D / slices) of O in registers: at most 32 numbers a lane, 8 on Intel, where
@@ -138,7 +104,7 @@ MatrixShape deepened(const Caps& caps, const Problem& p, MatrixShape shape)
 // costs it as much as a product: it loads Q once, K and V once for all rows.
 Tile defaultTile(const Caps& caps, const Problem& p, const MatrixShape& shape)
 {
-    Tile t = {shape, subgroupSize(caps), 4, 1, 1, 64, 1, false, false, true};
+    Tile t = {shape, matrixSubgroupSize(caps), 4, 1, 1, 64, 1, false, false, true, nullptr};
     if (caps.is_cpu)
     {
         t.strips = 1;
@@ -160,7 +126,7 @@ Tile defaultTile(const Caps& caps, const Problem& p, const MatrixShape& shape)
 bool canLoadDirectly(const Problem& p, const Tile& t)
 {
     return p.dtype == LACUNA_DTYPE_F16 && p.head_dim % t.shape.k == 0 &&
-           p.head_dim % (t.shape.n * t.slices) == 0;
+           p.head_dim % (t.tileKeys() * t.slices) == 0;
 }
 
 bool chosen(const Options& tuning, uint32_t option, bool fallback)
@@ -179,7 +145,7 @@ void shrinkToFit(const Caps& caps, const Problem& p, Tile& t)
     };
     const auto min_keys = [&]
     {
-        return std::max({t.shape.n * t.slices, t.shape.k, 16u});
+        return std::max(t.keyUnit(), 16u);
     };
     while (is_too_large() && t.keys / 2 >= min_keys())
         t.keys /= 2;
@@ -212,6 +178,43 @@ std::string shapeFault(const Caps& caps, const MatrixShape& s)
                 : "");
 }
 
+// Where S and P can stay in registers: the better layout of that shape, or the one asked for; null
+// where they cannot, with `sentence` if that was asked for.
+const MatrixLayout* registerLayout(const Caps& caps, const Problem& p, const MatrixShape& shape,
+                                   const Options& tuning, std::string& sentence)
+{
+    enum
+    {
+        kAuto,
+        kRegisters,
+        kShared
+    };
+    const int64_t softmax = tuning.integer(kSoftmax), orientation = tuning.integer(kOrientation);
+    const bool is_wanted = softmax == kRegisters || orientation != kAuto;
+    const bool is_open = softmax == kAuto && tuning.integer(kSlices) <= 1 &&
+                         tuning.integer(kRescale) == kAuto && !caps.prefersNarrowSubgroups();
+    if (softmax == kShared || !(is_wanted || is_open))
+        return nullptr;
+    std::string refusal = caps.registers_refusal;
+    for (const MatrixLayout& layout : caps.matrix_layouts)
+    {
+        const bool is_turned = orientation == kAuto ? layout.is_turned : orientation == 2;
+        if (!refusal.empty() || layout.shape.m != shape.m || layout.shape.n != shape.n ||
+            layout.is_turned != is_turned)
+            continue;
+        // Of O in a lane; more spill next to S.
+        const uint32_t queries = is_turned ? shape.n : shape.m;
+        if (is_wanted || caps.is_cpu || queries * p.head_dim <= 64 * matrixSubgroupSize(caps))
+            return &layout;
+    }
+    if (is_wanted)
+        sentence =
+            "softmax is registers, expected shared: " +
+            (refusal.empty() ? "the probe shows no regular layout of that shape and orientation"
+                             : refusal);
+    return nullptr;
+}
+
 std::string tileFault(const Caps& caps, const Problem& p, const Tile& t)
 {
     const auto number = [](uint64_t n)
@@ -222,13 +225,15 @@ std::string tileFault(const Caps& caps, const Problem& p, const Tile& t)
         !std::has_single_bit(t.tiles) || !std::has_single_bit(t.keys))
         return "strips, slices, tiles and keys are " + number(t.strips) + ", " + number(t.slices) +
                ", " + number(t.tiles) + " and " + number(t.keys) + ", expected powers of two";
-    const uint32_t unit = std::max(t.shape.n * t.slices, t.shape.k);
+    const uint32_t unit = t.keyUnit();
     if (t.keys % unit != 0)
         return "keys is " + number(t.keys) + ", expected a multiple of " + number(unit) +
                " with this shape";
     if (t.slices > t.tiles * t.shape.m)
         return "slices is " + number(t.slices) + ", expected at most " +
                number(t.tiles * t.shape.m);
+    if (t.layout && t.slices != 1)
+        return "slices is " + number(t.slices) + ", expected 1 with the softmax in registers";
     if (t.threads() > caps.max_threads)
         return "strips x slices is " + number(t.strips * t.slices) + " subgroups of " +
                number(t.subgroup_size) + ", the device allows " + number(caps.max_threads) +
@@ -236,7 +241,7 @@ std::string tileFault(const Caps& caps, const Problem& p, const Tile& t)
     if (t.is_direct && !canLoadDirectly(p, t))
         return "direct is yes, expected no: K and V are not fp16, or D = " + number(p.head_dim) +
                " is no multiple of " + number(t.shape.k) + " and " +
-               number(t.shape.n * t.slices) + ", the depth and columns of a product";
+               number(t.tileKeys() * t.slices) + ", the depth and columns of a product";
     const uint32_t bytes = sharedBytes(t, p.head_dim);
     if (bytes > caps.max_shared_bytes)
         return "the tile needs " + number(bytes) + " bytes of shared memory, the device has " +
@@ -270,9 +275,8 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
     const Size3 given = tuning.size3(kShape);
     const bool is_given = given.volume() > 0;
     const MatrixShape preferred = preferredShape(caps);
-    const MatrixShape shape = is_given      ? MatrixShape{given.t, given.h, given.w}
-                              : caps.is_cpu ? deepened(caps, p, preferred)
-                                            : preferred;
+    const MatrixShape shape =
+        is_given ? MatrixShape{given.t, given.h, given.w} : deepened(caps, p.head_dim, preferred);
     sentence = shapeFault(caps, shape);
     if (!sentence.empty())
         return false;
@@ -280,6 +284,9 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
     const auto fitted = [&](const MatrixShape& of)
     {
         Tile tile_of = defaultTile(caps, p, of);
+        tile_of.layout = registerLayout(caps, p, of, tuning, sentence);
+        if (tile_of.layout)
+            tile_of.slices = 1;
         tile_of.pad = uint32_t(tuning.integer(kPad));
         tile_of.holds_q = chosen(tuning, kHold, tile_of.holds_q);
         shrinkToFit(caps, p, tile_of);
@@ -288,6 +295,8 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
     Tile t = fitted(shape);
     if (!is_given && sharedBytes(t, p.head_dim) > caps.max_shared_bytes)
         t = fitted(preferred);
+    if (!sentence.empty())
+        return false;
     tuning.replace(kStrips, t.strips);
     tuning.replace(kSlices, t.slices);
     tuning.replace(kTiles, t.tiles);
@@ -304,13 +313,15 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
     tuning.replace(kWorkKeys, tile.work_keys);
     tile.subgroup_size = t.subgroup_size;
     tile.shared_bytes = sharedBytes(t, p.head_dim);
+    const MatrixLayout none = {{}, false, 1, 1, 1, 0, kThroughMemory};
+    const MatrixLayout& layout = t.layout ? *t.layout : none; // the shader has its constants anyway
     tile.spec = {t.threads(),
                  t.subgroup_size,
                  p.head_dim,
                  t.shape.m,
                  t.shape.n,
                  t.shape.k,
-                 t.shape.k,
+                 t.weighDepth(),
                  t.slices,
                  t.tiles,
                  t.keys,
@@ -319,22 +330,43 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
                  uint32_t(p.out_dtype),
                  t.holds_q,
                  t.is_direct,
-                 t.broadcasts};
-    tile.text = std::to_string(t.rows()) + " queries x " + std::to_string(t.keys) +
-                " keys, matrices " + text(t.shape) + ", " + std::to_string(t.strips) + " x " +
-                std::to_string(t.slices) + " subgroups of " + std::to_string(t.subgroup_size) +
-                (p.dtype == LACUNA_DTYPE_F16 ? ""
-                                             : ", q, k and v rounded to fp16 (at most 65504)") +
-                (t.holds_q ? ", Q in registers" : "") +
-                (t.is_direct ? ", K and V not staged" : "") +
-                (t.broadcasts ? "" : ", O rescaled by whole tiles");
+                 t.broadcasts,
+                 layout.components,
+                 layout.slots,
+                 layout.slot_step,
+                 layout.row_lanes,
+                 layout.chain};
+    tile.softmax = !t.layout ? Softmax::Shared : t.isTurned() ? Softmax::Columns : Softmax::Rows;
+    const std::string softmax =
+        !t.layout
+            ? ", softmax through shared memory"
+            : std::string(", softmax in registers, queries are ") +
+                  (t.isTurned() ? "columns" : "rows") +
+                  (t.layout->chain == kThroughMemory ? ", weights through shared memory" : "");
+    tile.text =
+        std::to_string(t.rows()) + " queries x " + std::to_string(t.keys) + " keys, matrices " +
+        text(t.shape) + ", " + std::to_string(t.strips) + " x " + std::to_string(t.slices) +
+        " subgroups of " + std::to_string(t.subgroup_size) +
+        (p.dtype == LACUNA_DTYPE_F16 ? "" : ", q, k and v rounded to fp16 (at most 65504)") +
+        softmax + (t.holds_q ? ", Q in registers" : "") +
+        (t.is_direct ? ", K and V not staged" : "") +
+        (t.broadcasts ? "" : ", O rescaled by whole tiles");
     return true;
 }
 
 // Compilers of GPUs keep arrays of matrices in registers only when the loops over them are
 // unrolled; LLVM on a CPU takes half a minute over the unrolled kernel.
-Shader shader(const Caps& caps, const Problem&, const AttendTile&)
+Shader shader(const Caps& caps, const Problem&, const AttendTile& tile)
 {
+    switch (tile.softmax)
+    {
+    case Softmax::Rows:
+        return caps.is_cpu ? Shader::attend_coopmat_rows_rolled : Shader::attend_coopmat_rows;
+    case Softmax::Columns:
+        return caps.is_cpu ? Shader::attend_coopmat_columns_rolled : Shader::attend_coopmat_columns;
+    case Softmax::Shared:
+        break;
+    }
     return caps.is_cpu ? Shader::attend_coopmat_rolled : Shader::attend_coopmat;
 }
 

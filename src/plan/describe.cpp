@@ -3,6 +3,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "describe.h"
 
+#include "../gpu/matrix_layout.h"
 #include "../gpu/pipelines.h"
 #include "json.h"
 
@@ -205,6 +206,17 @@ std::string describeCaps(const Caps& caps)
     for (const MatrixShape& s : caps.matrix_shapes)
         json.value(std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k));
     json.close(']').member("matrix_shapes_are_flexible", caps.has_flexible_shapes);
+    json.key("matrix_layouts").open('[');
+    for (const MatrixLayout& layout : caps.matrix_layouts)
+        json.open('{')
+            .member("queries", layout.is_turned ? "columns" : "rows")
+            .member("components", layout.components)
+            .member("slots", layout.slots)
+            .member("slot_step", layout.slot_step)
+            .member("row_lanes", layout.row_lanes)
+            .member("weights", chainName(layout.chain))
+            .close('}');
+    json.close(']').member("registers_refusal", caps.registers_refusal);
     json.member("broadcast_refusal", caps.broadcast_refusal);
 
     AttendChoice choice;
