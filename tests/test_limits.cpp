@@ -12,6 +12,8 @@
 #include <bit>
 #include <chrono>
 #include <cstring>
+#include <functional>
+#include <span>
 
 using namespace lacuna;
 using namespace lacuna::test;
@@ -28,7 +30,7 @@ Caps gpuWith(const MatrixShape& shape, uint32_t subgroup_size, uint32_t shared_b
     Caps caps;
     caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = subgroup_size;
     caps.has_one_subgroup_size = caps.can_pin_subgroup_size = true;
-    caps.has_subgroup_shuffle = caps.has_subgroup_arithmetic = true;
+    caps.has_subgroup_shuffle = caps.has_subgroup_vote = true;
     caps.max_shared_bytes = shared_bytes;
     caps.max_threads = 1024;
     std::fill_n(caps.max_groups, 3, 65535u);
@@ -54,13 +56,12 @@ bool fitsAtAll(const Caps& caps, const Problem& p, const MatrixShape& shape)
         {"strips", "1"}, {"slices", "1"}, {"tiles", "1"}, {"keys", keys.c_str()}};
     AttendChoice choice;
     std::string sentence;
-    return chooseAttend(caps, p, LACUNA_TIER_COOPMAT, smallest, {}, choice, sentence) == LACUNA_SUCCESS;
+    return chooseAttend(caps, p, LACUNA_TIER_COOPMAT, smallest, {}, choice, sentence) ==
+           LACUNA_SUCCESS;
 }
 
-// The harness's device, of which one workgroup may use so much shared memory, and which may have no
-// trustworthy loads with stride 0.
-Context contextWith(uint32_t shared_bytes, Messages& messages,
-                    const char* broadcast_refusal = nullptr)
+// The harness's device, with a description that is changed before use.
+Context contextWith(Messages& messages, const std::function<void(LacunaContextDesc&)>& change)
 {
     const host::Handles& h = device().handles();
     LacunaDeviceRequirements needs = {};
@@ -77,13 +78,43 @@ Context contextWith(uint32_t shared_bytes, Messages& messages,
     desc.physical_device = h.physical_device;
     desc.device = h.device;
     desc.device_info = &info;
-    desc.max_shared_bytes = shared_bytes;
-    desc.broadcast_refusal = broadcast_refusal;
     desc.message = Messages::receive;
     desc.message_user = &messages;
+    change(desc);
     LacunaContext context = nullptr;
     messages.check(lacunaCreateContext(&desc, &context));
     return Context(context);
+}
+
+// One workgroup may use so much shared memory.
+Context contextWith(Messages& messages, uint32_t shared_bytes)
+{
+    return contextWith(messages,
+                       [&](LacunaContextDesc& desc) { desc.max_shared_bytes = shared_bytes; });
+}
+
+std::string describe(const Context& context)
+{
+    return text([&](size_t* size, char* to)
+                { return lacunaDescribeContext(context.get(), size, to); });
+}
+
+// How `c` is explained, or the sentence with which it fails.
+std::string explain(const Context& context, Messages& messages, const Case& c)
+{
+    std::vector<LacunaOption> storage;
+    const LacunaPlanDesc desc = c.description(storage);
+    LacunaPlan made = nullptr;
+    try
+    {
+        messages.check(lacunaCreatePlan(context.get(), &desc, &made));
+    }
+    catch (const Error& error)
+    {
+        return error.what();
+    }
+    const Plan plan(made);
+    return text([&](size_t* size, char* to) { return lacunaExplainPlan(made, size, to); });
 }
 
 struct Made
@@ -194,8 +225,8 @@ TEST_CASE("limits: a smaller tile before a slower tier, with 16, 32, 48 and 64 K
             }
     AttendChoice scalar;
     std::string sentence;
-    CHECK(chooseAttend(gpuWith({16, 16, 16}, 32, 1024), problemOf(256), LACUNA_TIER_SCALAR, {},
-                       {}, scalar, sentence) == LACUNA_SUCCESS);
+    CHECK(chooseAttend(gpuWith({16, 16, 16}, 32, 1024), problemOf(256), LACUNA_TIER_SCALAR, {}, {},
+                       scalar, sentence) == LACUNA_SUCCESS);
 }
 
 TEST_CASE("limits: this device with less shared memory chooses smaller tiles, and computes right")
@@ -204,7 +235,7 @@ TEST_CASE("limits: this device with less shared memory chooses smaller tiles, an
     uint32_t before = 0;
     for (const uint32_t kib : {16u, 24u, 32u})
     {
-        const Context context = contextWith(kib * 1024, messages);
+        const Context context = contextWith(messages, kib * 1024);
         for (const uint32_t head_dim : {64u, 128u, 256u})
         {
             Case c = makeCase({LACUNA_TIER_COOPMAT, {}}, {.head_dim = head_dim});
@@ -237,20 +268,64 @@ TEST_CASE("limits: this device with less shared memory chooses smaller tiles, an
 TEST_CASE("limits: where loads with stride 0 are refused, coopmat rescales by whole tiles")
 {
     Messages messages;
-    const Context context = contextWith(0, messages, "repeats the wrong number");
-    CHECK(text([&](size_t* size, char* to)
-                 { return lacunaDescribeContext(context.get(), size, to); })
-              .find("\"broadcast_refusal\": \"repeats the wrong number\"") != std::string::npos);
+    const Context context = contextWith(messages, [](LacunaContextDesc& desc)
+                                        { desc.broadcast_refusal = "repeats the wrong number"; });
+    CHECK(describe(context).find("\"broadcast_refusal\": \"repeats the wrong number\"") !=
+          std::string::npos);
+    if (!canRun(kMatrix, makeCase(kMatrix, {})))
+        return;
+    CHECK(explain(context, messages, makeCase(kMatrix, {})).find("O rescaled by whole tiles") !=
+          std::string::npos);
+}
 
-    const Case c = makeCase({LACUNA_TIER_COOPMAT, {}}, {});
-    std::vector<LacunaOption> storage;
-    const LacunaPlanDesc desc = c.description(storage);
-    LacunaPlan made = nullptr;
-    if (lacunaCreatePlan(context.get(), &desc, &made) == LACUNA_ERROR_UNSUPPORTED)
-        return skip(c.id(), "there are no matrices");
-    const Plan plan(made);
-    CHECK(text([&](size_t* size, char* to) { return lacunaExplainPlan(made, size, to); })
-              .find("O rescaled by whole tiles") != std::string::npos);
+TEST_CASE("limits: coopmat has its softmax in registers with a probe, unless that is refused")
+{
+    const size_t bytes = lacunaGetProbeSize(device().context());
+    if (bytes == 0)
+        return skip("the probe", "there are no matrices");
+    const host::Buffer results = device().createBuffer(bytes, host::Memory::Readback);
+    device().run(
+        [&](host::Commands& commands) {
+            device().check(
+                lacunaCmdProbe(commands.handle(), device().context(), results.address()));
+        });
+    std::vector<uint32_t> probe(bytes / sizeof(uint32_t));
+    device().download(results, std::as_writable_bytes(std::span(probe)));
+
+    Messages messages;
+    const auto has = [](const std::string& text, const char* part)
+    {
+        return text.find(part) != std::string::npos;
+    };
+    const Case plain = makeCase(kMatrix, {});
+    const Kernel registers = {LACUNA_TIER_COOPMAT, {{"softmax", "registers"}}};
+    const Case forced = makeCase(registers, {});
+
+    const Context without = contextWith(messages, [](LacunaContextDesc&) {});
+    CHECK(has(describe(without), "the application brought no probe of the matrices"));
+    CHECK(has(explain(without, messages, plain), "softmax through shared memory"));
+    CHECK(has(explain(without, messages, forced),
+              "softmax is registers, expected shared: the application brought no probe"));
+
+    const auto bring = [&](LacunaContextDesc& desc)
+    {
+        desc.probe = probe.data();
+        desc.probe_bytes = bytes;
+    };
+    const Context with = contextWith(messages, bring);
+    CHECK(has(describe(with), "\"registers_refusal\": \"\""));
+    CHECK(has(explain(with, messages, forced), "softmax in registers"));
+
+    const Context refused = contextWith(messages,
+                                        [&](LacunaContextDesc& desc)
+                                        {
+                                            bring(desc);
+                                            desc.registers_refusal = "wrong on Tuesdays";
+                                        });
+    CHECK(has(describe(refused), "\"registers_refusal\": \"wrong on Tuesdays\""));
+    CHECK(has(explain(refused, messages, plain), "softmax through shared memory"));
+    CHECK(has(explain(refused, messages, forced),
+              "softmax is registers, expected shared: wrong on Tuesdays"));
 }
 
 TEST_CASE("limits: more shared memory than there is")
@@ -258,7 +333,7 @@ TEST_CASE("limits: more shared memory than there is")
     Messages messages;
     try
     {
-        contextWith(~0u, messages);
+        contextWith(messages, ~0u);
         FAIL("it was accepted");
     }
     catch (const Error& error)

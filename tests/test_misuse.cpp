@@ -322,6 +322,31 @@ TEST_CASE("createPlan: a refused tier is unsupported, with the caller's reason, 
     CHECK(contains(json, "not trusted on Tuesdays"));
 }
 
+TEST_CASE("probe: wrong arguments are named, and nothing is recorded")
+{
+    OwnContext own; // without matrices: its description names no feature
+    CHECK(lacunaGetProbeSize(nullptr) == 0);
+    CHECK(lacunaGetProbeSize(own.context.get()) == 0);
+    const auto cmd = reinterpret_cast<VkCommandBuffer>(&own); // never touched
+    CHECK(lacunaCmdProbe(cmd, nullptr, 4) == LACUNA_ERROR_INVALID_ARGUMENT);
+    CHECK(lacunaCmdProbe(nullptr, own.context.get(), 4) == LACUNA_ERROR_INVALID_ARGUMENT);
+    checkSentence(own.heard, LACUNA_ERROR_INVALID_ARGUMENT, "lacunaCmdProbe", "cmd is NULL");
+    CHECK(lacunaCmdProbe(cmd, own.context.get(), 6) == LACUNA_ERROR_INVALID_ARGUMENT);
+    checkSentence(own.heard, LACUNA_ERROR_INVALID_ARGUMENT, "lacunaCmdProbe", "results is 6");
+    CHECK(lacunaCmdProbe(cmd, own.context.get(), 8) == LACUNA_ERROR_UNSUPPORTED);
+    checkSentence(own.heard, LACUNA_ERROR_UNSUPPORTED, "lacunaCmdProbe",
+                  "the device has no cooperative matrices to probe");
+
+    const uint32_t words[8] = {};
+    LacunaContextDesc desc = own.description();
+    desc.probe = words;
+    desc.probe_bytes = sizeof words;
+    LacunaContext made = nullptr;
+    CHECK(lacunaCreateContext(&desc, &made) == LACUNA_ERROR_INVALID_ARGUMENT);
+    checkSentence(own.heard, LACUNA_ERROR_INVALID_ARGUMENT, "lacunaCreateContext",
+                  "probe has 32 bytes, expected 0");
+}
+
 TEST_CASE("recording: every wrong buffer is named, and nothing is recorded")
 {
     Recording good;

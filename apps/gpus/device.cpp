@@ -17,7 +17,7 @@ void Device::receive(void* user, LacunaResult, const char* sentence)
     static_cast<Device*>(user)->sentence_ = sentence;
 }
 
-Device::Device()
+Device::Device(const std::vector<uint32_t>& probe)
 {
     VkApplicationInfo application = {VK_STRUCTURE_TYPE_APPLICATION_INFO};
     application.apiVersion = VK_API_VERSION_1_3;
@@ -28,7 +28,8 @@ Device::Device()
     if (vkEnumeratePhysicalDevices(instance_, &count, &physical_device_) < 0 || count == 0)
         throw std::runtime_error("there is no Vulkan device");
     createDevice();
-    createContext();
+    createContext(probe);
+    recordProbe();
 }
 
 namespace
@@ -68,7 +69,7 @@ void Device::createDevice()
 }
 
 // What is assumed of the device is told to the library only: the driver would refuse to enable it.
-void Device::createContext()
+void Device::createContext(const std::vector<uint32_t>& probe)
 {
     LacunaDeviceRequirements told;
     readRequirements(recordingInstanceProcAddr, instance_, physical_device_, told);
@@ -86,10 +87,23 @@ void Device::createContext()
     desc.device_info = &info;
     desc.message = receive;
     desc.message_user = this;
+    desc.probe = probe.empty() ? nullptr : probe.data();
+    desc.probe_bytes = probe.size() * sizeof(uint32_t);
     LacunaContext context = nullptr;
     if (lacunaCreateContext(&desc, &context) != LACUNA_SUCCESS)
         throw std::runtime_error(sentence_);
     context_.reset(context);
+}
+
+void Device::recordProbe()
+{
+    if (lacunaGetProbeSize(context()) == 0)
+        return;
+    // The recorder takes no commands: neither the buffer nor the address has to be one.
+    const auto cmd = reinterpret_cast<VkCommandBuffer>(this);
+    const LacunaResult result = lacunaCmdProbe(cmd, context(), 4);
+    if (result != LACUNA_SUCCESS)
+        throw std::runtime_error(sentence_);
 }
 
 Device::~Device()

@@ -7,7 +7,9 @@
 
 #include <vulkan/vulkan.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace lacuna::gpus
 {
@@ -15,7 +17,9 @@ namespace lacuna::gpus
 class Device
 {
 public:
-    Device(); // throws when there is none, or none with VK_KHR_pipeline_executable_properties
+    // Throws when there is none, or none with VK_KHR_pipeline_executable_properties. `probe`: see
+    // layouts.h.
+    explicit Device(const std::vector<uint32_t>& probe);
     ~Device();
     Device(const Device&) = delete;
     Device& operator=(const Device&) = delete;
@@ -27,7 +31,8 @@ public:
 private:
     static void receive(void* user, LacunaResult result, const char* sentence);
     void createDevice();
-    void createContext();
+    void createContext(const std::vector<uint32_t>& probe);
+    void recordProbe(); // for its pipeline
 
     VkInstance instance_ = VK_NULL_HANDLE;
     VkPhysicalDevice physical_device_ = VK_NULL_HANDLE;

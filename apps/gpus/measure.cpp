@@ -5,12 +5,14 @@
 
 #include "assume.h"
 #include "device.h"
+#include "layouts.h"
 #include "recorder.h"
 
 #include <fmt/format.h>
 
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 
 namespace lacuna::gpus
 {
@@ -29,6 +31,7 @@ struct Case
     LacunaDtype dtype;
     uint32_t head_dim;
     LacunaTier tier;
+    bool in_shared_memory; // the softmax of tier coopmat, as without a probe
 
     std::string label() const { return fmt::format("{} D{}", dtype == LACUNA_DTYPE_F16 ? "f16" : "f32", head_dim); }
 };
@@ -38,10 +41,13 @@ std::vector<Case> allCases()
 {
     std::vector<Case> cases;
     for (const Json& method : Json::parse(text(lacunaDescribeMethods)))
-        for (const LacunaTier tier : {LACUNA_TIER_AUTO, LACUNA_TIER_SCALAR, LACUNA_TIER_COOPMAT})
+        for (const auto& [tier, in_shared_memory] : {std::pair{LACUNA_TIER_AUTO, false},
+                                                     {LACUNA_TIER_SCALAR, false},
+                                                     {LACUNA_TIER_COOPMAT, false},
+                                                     {LACUNA_TIER_COOPMAT, true}})
             for (const LacunaDtype dtype : {LACUNA_DTYPE_F16, LACUNA_DTYPE_F32})
                 for (const uint32_t head_dim : {64u, 128u})
-                    cases.push_back({method["name"], dtype, head_dim, tier});
+                    cases.push_back({method["name"], dtype, head_dim, tier, in_shared_memory});
     return cases;
 }
 
@@ -100,13 +106,17 @@ void addKernels(Json& kernels, const Case& c, const Plan& plan)
 nlohmann::ordered_json measure(const std::string& target, const std::string& spirv_folder)
 {
     nameShaders(spirv_folder);
-    Device device;
+    const std::vector<uint32_t> probe = probeOf(target);
+    Device device(probe);
     const auto described =
         Json::parse(text([&](size_t* size, char* to) { return lacunaDescribeContext(device.context(), size, to); }));
     Json json = {{"target", target}, {"device", described["device"]}, {"driver", described["driver"]}};
     json["tiers"] = described["tiers"];
     json["matrices_are_assumed"] = matricesAreAssumed();
+    json["layouts_are_assumed"] = !probe.empty();
     json["kernels"] = Json::object();
+    for (const Compiled& compiled : takeCompiled())
+        json["kernels"][compiled.shader] = toJson(compiled);
     json["skipped"] = Json::array();
     for (const Case& c : allCases())
     {
@@ -119,6 +129,9 @@ nlohmann::ordered_json measure(const std::string& target, const std::string& spi
         desc.head_dim = c.head_dim;
         desc.dtype = c.dtype;
         desc.tier = c.tier;
+        const LacunaOption shared = {"softmax", "shared"};
+        desc.tuning = &shared;
+        desc.tuning_count = c.in_shared_memory;
         Plan plan;
         std::string sentence;
         const LacunaResult result = device.createPlan(desc, plan, sentence);

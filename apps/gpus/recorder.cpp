@@ -91,12 +91,26 @@ VKAPI_ATTR VkResult VKAPI_CALL createComputePipelines(VkDevice device, VkPipelin
     return VK_SUCCESS;
 }
 
+// Commands go nowhere: a driver without its card need not survive them.
+VKAPI_ATTR void VKAPI_CALL bindPipeline(VkCommandBuffer, VkPipelineBindPoint, VkPipeline) {}
+VKAPI_ATTR void VKAPI_CALL pushConstants(VkCommandBuffer, VkPipelineLayout, VkShaderStageFlags,
+                                         uint32_t, uint32_t, const void*)
+{
+}
+VKAPI_ATTR void VKAPI_CALL dispatch(VkCommandBuffer, uint32_t, uint32_t, uint32_t) {}
+
 VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL recordingDeviceProcAddr(VkDevice device, const char* name)
 {
     if (std::strcmp(name, "vkCreateShaderModule") == 0)
         return reinterpret_cast<PFN_vkVoidFunction>(createShaderModule);
     if (std::strcmp(name, "vkCreateComputePipelines") == 0)
         return reinterpret_cast<PFN_vkVoidFunction>(createComputePipelines);
+    if (std::strcmp(name, "vkCmdBindPipeline") == 0)
+        return reinterpret_cast<PFN_vkVoidFunction>(bindPipeline);
+    if (std::strcmp(name, "vkCmdPushConstants") == 0)
+        return reinterpret_cast<PFN_vkVoidFunction>(pushConstants);
+    if (std::strcmp(name, "vkCmdDispatch") == 0)
+        return reinterpret_cast<PFN_vkVoidFunction>(dispatch);
     return vkGetDeviceProcAddr(device, name);
 }
 
