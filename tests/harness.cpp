@@ -248,6 +248,7 @@ std::string Case::id() const
           : desc.tier == LACUNA_TIER_COOPMAT ? "/coopmat"
           : desc.tier == LACUNA_TIER_SCALAR  ? "/scalar"
                                              : "";
+    id += desc.sums == LACUNA_SUMS_F16 ? "/sums=f16" : "";
     for (const auto& [name, value] : options)
         id += "/" + name + "=" + value;
     return id;

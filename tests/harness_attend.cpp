@@ -25,6 +25,28 @@ float bfloat(float value)
     return host::fromBfloat16(host::toBfloat16(value));
 }
 
+enum class Arithmetic
+{
+    F32,
+    Matrices, // fp16 operands
+    HalfSums, // those and short sums in fp16, see lane_sums_half.glsl; drivers may split its fma()
+};
+
+Arithmetic arithmeticOf(const LacunaPlanDesc& desc)
+{
+    return desc.sums == LACUNA_SUMS_F16        ? Arithmetic::HalfSums
+           : desc.tier == LACUNA_TIER_SCALAR ? Arithmetic::F32
+                                             : Arithmetic::Matrices;
+}
+
+// What a product is made of. fp16 sums take what fp16 cannot hold for its largest number.
+float operand(float value, Arithmetic arithmetic)
+{
+    return arithmetic == Arithmetic::F32        ? value
+           : arithmetic == Arithmetic::Matrices ? half(value)
+                                                : half(std::clamp(value, -65504.f, 65504.f));
+}
+
 struct Row
 {
     std::vector<double> out;
@@ -32,50 +54,99 @@ struct Row
     double largest_logit = 0;
 };
 
+// One logit, in base 2.
+float modelLogit(const Problem& p, const float* q, const float* k, Arithmetic arithmetic)
+{
+    const float scale = float(p.scale * std::log2(std::exp(1.0)));
+    float sum = 0;
+    if (arithmetic != Arithmetic::HalfSums)
+    {
+        for (uint32_t i = 0; i < p.head_dim; ++i)
+            sum += operand(q[i], arithmetic) * operand(k[i], arithmetic);
+        return sum * scale;
+    }
+    constexpr uint32_t kChain = 16;
+    for (uint32_t first = 0; first < p.head_dim; first += kChain)
+    {
+        float chain[2] = {}; // of even and of odd channels
+        for (uint32_t i = first; i < std::min(first + kChain, p.head_dim); ++i)
+            chain[i % 2] = half(chain[i % 2] + half(operand(scale * q[i], arithmetic) *
+                                                    operand(k[i], arithmetic)));
+        sum += chain[0] + chain[1];
+    }
+    return sum;
+}
+
+// The same for the weights of all keys: adds their values to `out`, and returns the sum of weights.
+float modelWeights(const std::vector<float>& logits, float row_max,
+                   const std::vector<const float*>& values, Arithmetic arithmetic,
+                   std::vector<float>& out)
+{
+    float sum = 0;
+    if (arithmetic != Arithmetic::HalfSums)
+    {
+        for (size_t n = 0; n < logits.size(); ++n)
+        {
+            const float weight = std::exp2(logits[n] - row_max);
+            sum += weight;
+            for (size_t i = 0; i < out.size(); ++i)
+                out[i] += operand(weight, arithmetic) * operand(values[n][i], arithmetic);
+        }
+        return sum;
+    }
+    constexpr size_t kStep = 4;
+    for (size_t first = 0; first < logits.size(); first += kStep)
+    {
+        const size_t end = std::min(first + kStep, logits.size());
+        const float step_max = *std::max_element(logits.begin() + ptrdiff_t(first),
+                                                 logits.begin() + ptrdiff_t(end)) + 3;
+        const float grow = std::exp2(step_max - row_max);
+        for (size_t n = first; n < end; ++n)
+            sum += grow * std::exp2(logits[n] - step_max);
+        for (size_t i = 0; i < out.size(); ++i)
+        {
+            float chain = 0;
+            for (size_t n = first; n < end; ++n)
+                chain = half(chain + half(half(std::exp2(logits[n] - step_max)) *
+                                          operand(values[n][i], arithmetic)));
+            out[i] += grow * chain;
+        }
+    }
+    return sum;
+}
+
 // One query as the kernel computes it, in the kernel's precision and a plain order of sums.
 Row modelRow(const Problem& p, const Inputs& in, const uint8_t* mask, uint32_t head, uint32_t query,
-             bool is_matrix)
+             Arithmetic arithmetic)
 {
     const uint32_t batch = head / p.q_heads, d = p.head_dim;
     const size_t key_base = size_t(batch * p.kv_heads + p.keyHead(head % p.q_heads)) * p.k_len * d;
     const float* q = &in.q[(size_t(head) * p.q_len + query) * d];
-    const auto operand = [&](float value)
-    {
-        return is_matrix ? half(value) : value;
-    };
-    std::vector<uint32_t> keys;
+    std::vector<const float*> values;
     std::vector<float> logits;
     float row_max = -1e30f;
     for (uint32_t key = 0; key < p.k_len; ++key)
         if (!mask || mask[key])
         {
-            float sum = 0;
-            for (uint32_t i = 0; i < d; ++i)
-                sum += operand(q[i]) * operand(in.k[key_base + size_t(key) * d + i]);
-            keys.push_back(key);
-            logits.push_back(sum * float(p.scale * std::log2(std::exp(1.0))));
+            const size_t at = key_base + size_t(key) * d;
+            values.push_back(&in.v[at]);
+            logits.push_back(modelLogit(p, q, &in.k[at], arithmetic));
             row_max = std::max(row_max, logits.back());
         }
 
     std::vector<float> out(d);
-    float sum = 0;
+    const float sum = modelWeights(logits, row_max, values, arithmetic, out);
     Row row;
-    for (size_t n = 0; n < keys.size(); ++n)
-    {
-        const float weight = std::exp2(logits[n] - row_max);
-        sum += weight;
-        for (uint32_t i = 0; i < d; ++i)
-            out[i] += operand(weight) * operand(in.v[key_base + size_t(keys[n]) * d + i]);
-        row.largest_logit = std::max(row.largest_logit, double(std::abs(logits[n])));
-    }
+    for (const float logit : logits)
+        row.largest_logit = std::max(row.largest_logit, double(std::abs(logit)));
     for (uint32_t i = 0; i < d; ++i)
     {
-        const float value = keys.empty() ? 0 : out[i] / sum;
+        const float value = logits.empty() ? 0 : out[i] / sum;
         row.out.push_back(p.out_dtype == LACUNA_DTYPE_F16    ? half(value)
                           : p.out_dtype == LACUNA_DTYPE_BF16 ? bfloat(value)
                                                              : value);
     }
-    row.lse = keys.empty() ? -std::numeric_limits<double>::infinity()
+    row.lse = logits.empty() ? -std::numeric_limits<double>::infinity()
                            : std::log(2.0) * (row_max + std::log2(sum));
     return row;
 }
@@ -95,7 +166,7 @@ void checkRounding(const Case& c, const Inputs& in, const std::vector<uint8_t>& 
     {
         const uint8_t* kept = mask.empty() ? nullptr : &mask[size_t(row) * p.k_len];
         const Row model =
-            modelRow(p, in, kept, row / p.q_len, row % p.q_len, c.desc.tier != LACUNA_TIER_SCALAR);
+            modelRow(p, in, kept, row / p.q_len, row % p.q_len, arithmeticOf(c.desc));
         const auto difference = [](double a, double b)
         {
             return a == b              ? 0

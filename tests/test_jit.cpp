@@ -7,6 +7,7 @@
 
 #include <lacuna/jit.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -282,6 +283,27 @@ TEST_CASE("own functions in rows that are split, with a soft cap of the plan")
     c.desc.soft_cap = 2;
     checkRule(c, kRules[2], LACUNA_TIER_SCALAR, "64");
     checkRule(c, kRules[3], LACUNA_TIER_COOPMAT, "64");
+}
+
+TEST_CASE("own functions in the kernel with sums in fp16")
+{
+    Case c = caseOf("dense", {}, {1, 1, 133, 0, 0});
+    c.desc.sums = LACUNA_SUMS_F16;
+    Inputs inputs = normalInputs(c, 32);
+    std::fill(inputs.q.begin(), inputs.q.end(), 0.f); // so that logits are exact
+    const std::vector<uint8_t> mask = definitionOf(c, inputs);
+    const Rule& rule = kRules[5];
+    const Mods mods = compile(rule.mask, rule.score);
+    REQUIRE(lacunaApplyMods(mods.get(), &c.desc) == LACUNA_SUCCESS);
+    try
+    {
+        checkAgainst(expectedOf(c, inputs, rule, mask), runOnDevice(c, inputs), true);
+    }
+    catch (const Error& error)
+    {
+        REQUIRE(error.result() == LACUNA_ERROR_UNSUPPORTED);
+        skip(c.id(), error.what());
+    }
 }
 
 TEST_CASE("a plan tells that its kernel is not the library's own")

@@ -212,6 +212,24 @@ typedef enum LacunaDtype
     LACUNA_DTYPE_FORCE_32_BIT = 0x7fffffff
 } LacunaDtype;
 
+/* What the products of Q K^T and P V are summed up in. Softmax and LSE are fp32 either way. */
+typedef enum LacunaSums
+{
+    LACUNA_SUMS_F32 = 0, /* always right; 16-bit inputs are exact */
+    /* On request only, where packed multiply-adds are worth the accuracy: fp16 products, and fp16 sums of a few of
+     * them, 16 channels of Q K^T and the keys of one step in P V, which are then added up in fp32.
+     *
+     * Accuracy  scale * q, k, v and weights are rounded to fp16, and so is each sum. A logit is off by up to 0.005 *
+     *           scale * sum of |q_i k_i|; the share of a step of n keys in out by up to 2^-11 * (n + 2) of its sum of
+     *           |w v|, n as `explain` says. Neither grows with Nk. Numbers below 2^-14 may count as 0.
+     * Range     Beyond 65504, log2(e) * scale * q, k and v count as that. Sums of values stay finite. Where 8 products
+     *           of a logit sum to more, it counts as a huge one of either sign, 2^21 in base 2: out and lse are wrong
+     *           then, but never NaN.
+     * Tiers     scalar, on devices with shaderFloat16; the others refuse it. A CPU is slower with it. */
+    LACUNA_SUMS_F16 = 1,
+    LACUNA_SUMS_FORCE_32_BIT = 0x7fffffff
+} LacunaSums;
+
 /* One option of a method, both as text: {"keep_ratio", "0.25"}, {"window", "3x3x3"}. */
 typedef struct LacunaOption
 {
@@ -280,6 +298,8 @@ typedef struct LacunaPlanDesc
      * key head with its query heads, it gets that. UINT64_MAX: one part, which lacunaCmdSelect, lacunaCmdReuse and
      * lacunaGetPlanList need. */
     uint64_t max_workspace_bytes;
+
+    LacunaSums sums; /* 0: fp32 */
 } LacunaPlanDesc;
 
 typedef struct LacunaPlan_T* LacunaPlan;

@@ -20,40 +20,25 @@
 //       10 kHasBoxes    queries keep only the keys in their boxes
 //       11 kSoftCap     logits are capped
 //
+// With LACUNA_HALF sums are fp16 as far as they are short, see lane_sums_half.glsl.
+//
 // Loops over the list test at their end: see memory.glsl.
 
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require // with LACUNA_HALF
 #include "lib/lane_sum.glsl" // first: it has extensions
 
-#include "attend/task.glsl"
+#include "attend/lane_tile.glsl"
 
-layout(local_size_x_id = 0) in;
-layout(constant_id = 0) const uint kThreads = 8;
-layout(constant_id = 1) const uint kHeadDim = 64;
-layout(constant_id = 2) const uint kSplit = 1;
-layout(constant_id = 3) const uint kRows = 2;
-layout(constant_id = 4) const uint kKeys = 8;
-layout(constant_id = 5) const uint kQueryType = kF16;
-layout(constant_id = 6) const uint kKeyType = kF16;
-layout(constant_id = 7) const uint kResultType = kF16;
-layout(constant_id = 8) const bool kHasParts = true;
-layout(constant_id = 9) const bool kHasWindows = true;
-layout(constant_id = 10) const bool kHasBoxes = true;
-layout(constant_id = 11) const bool kSoftCap = true;
 #include "attend/keep.glsl"
 #include "attend/walk.glsl"
+#if LACUNA_HALF // the products and sums
+#include "attend/lane_sums_half.glsl"
+#else
+#include "attend/lane_sums.glsl"
+#endif
 
-const uint kQuads = kHeadDim / 4 / kSplit; // of one lane: kSplit * i + part
-const uint kLanes = kThreads / kSplit;     // queries side by side
-
-vec4 q[kRows * kQuads];
-vec4 o[kRows * kQuads];
-float row_max[kRows];
-float row_sum[kRows];
-float s[kRows * kKeys]; // logits, then weights, of one step
-uint key_at[kKeys];     // the keys of one step, ascending
-uint filled;            // bit j: key_at[j] is one; else it stands in for none
 Query query[kRows];
 
 // 1. Queries, scaled once.
@@ -67,9 +52,8 @@ void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
         query[r] = queryAt(params, item, position);
         [[unroll]] for (uint i = 0; i < kQuads; ++i)
         {
-            q[r * kQuads + i] =
-                params.scale_log2 *
-                loadQuad(base, token * params.q_token * 2 + i * kSplit + part, kQueryType);
+            const uint at = token * params.q_token * 2 + i * kSplit + part;
+            holdQuery(r * kQuads + i, params.scale_log2 * loadQuad(base, at, kQueryType));
             o[r * kQuads + i] = vec4(0);
         }
         row_max[r] = kLowest;
@@ -111,33 +95,18 @@ void takeKeys(AttendItem item, inout Walk walk)
 // 3. Their logits; those that stand in get no weight.
 void scoreStep(uvec2 keys, AttendParams params, uint part)
 {
-    const uint stride_bytes = params.k_token * octetBytes(kKeyType);
-    uvec2 base[kKeys];
-    [[unroll]] for (uint j = 0; j < kKeys; ++j)
-        base[j] = advance(keys, key_at[j], stride_bytes);
-    [[unroll]] for (uint n = 0; n < kRows * kKeys; ++n)
-        s[n] = 0;
-
-    [[unroll]] for (uint i = 0; i < kQuads; ++i)
-    {
-        vec4 k[kKeys];
-        [[unroll]] for (uint j = 0; j < kKeys; ++j)
-            k[j] = loadQuad(base[j], i * kSplit + part, kKeyType);
-        [[unroll]] for (uint c = 0; c < 4; ++c)
-            [[unroll]] for (uint r = 0; r < kRows; ++r)
-                [[unroll]] for (uint j = 0; j < kKeys; ++j)
-                    s[r * kKeys + j] = fma(q[r * kQuads + i][c], k[j][c], s[r * kKeys + j]);
-    }
+    findRows(keys, params.k_token);
+    scoreKeys(part);
     [[unroll]] for (uint n = 0; n < kRows * kKeys; ++n)
     {
-        s[n] = laneSum(s[n], kSplit);
+        s[n] = checkedLogit(laneSum(s[n], kSplit));
         if (kSoftCap)
             s[n] = softCap(s[n], params.cap_log2);
     }
 
     // A real branch: besides saving work it parts the step into two blocks, which halves what LLVM
     // spills on a CPU.
-    if (filled != (1u << kKeys) - 1)
+    if (filled != kAll)
         [[unroll]] for (uint r = 0; r < kRows; ++r)
             [[unroll]] for (uint j = 0; j < kKeys; ++j)
                 if ((filled >> j & 1u) == 0)
@@ -168,46 +137,7 @@ void keepStep(AttendParams params, AttendItem item)
     }
 }
 
-// 4. Online softmax, and O += P V.
-void weighStep(uvec2 values, uint stride_bytes, uint part)
-{
-    float shrink[kRows];
-    [[unroll]] for (uint r = 0; r < kRows; ++r)
-    {
-        float new_max = row_max[r];
-        [[unroll]] for (uint j = 0; j < kKeys; ++j)
-            new_max = max(new_max, s[r * kKeys + j]);
-        shrink[r] = exp2(row_max[r] - new_max);
-        row_max[r] = new_max;
-        float sum = 0;
-        [[unroll]] for (uint j = 0; j < kKeys; ++j)
-        {
-            s[r * kKeys + j] = exp2(s[r * kKeys + j] - new_max);
-            sum += s[r * kKeys + j];
-        }
-        row_sum[r] = row_sum[r] * shrink[r] + sum;
-    }
-
-    uvec2 base[kKeys];
-    [[unroll]] for (uint j = 0; j < kKeys; ++j)
-        base[j] = advance(values, key_at[j], stride_bytes);
-    [[unroll]] for (uint i = 0; i < kQuads; ++i)
-    {
-        vec4 v[kKeys];
-        [[unroll]] for (uint j = 0; j < kKeys; ++j)
-            v[j] = loadQuad(base[j], i * kSplit + part, kKeyType);
-        [[unroll]] for (uint c = 0; c < 4; ++c)
-            [[unroll]] for (uint r = 0; r < kRows; ++r)
-            {
-                float sum = o[r * kQuads + i][c] * shrink[r];
-                [[unroll]] for (uint j = 0; j < kKeys; ++j)
-                    sum = fma(s[r * kKeys + j], v[j][c], sum);
-                o[r * kQuads + i][c] = sum;
-            }
-    }
-}
-
-// 5. O and LSE in the caller's order; a part leaves O as it is, for merge.comp.
+// 4. O and LSE in the caller's order; a part leaves O as it is, for merge.comp.
 void storeRows(AttendParams params, AttendItem item, uint lane, uint part)
 {
     const bool is_part = item.slot != kNone;
@@ -256,7 +186,8 @@ void main()
                 maskStep(params);
             if (kHasBoxes || kHasMods)
                 keepStep(params, item);
-            weighStep(values, params.v_token * octetBytes(kKeyType), part);
+            findRows(values, params.v_token);
+            weighKeys(part);
         } while (hasKeys(walk));
     storeRows(params, item, lane, part);
 }

@@ -71,7 +71,8 @@ Choice::Choice(const LacunaPlanDesc& desc, const TunedTiles& tuned) : desc_(desc
     const std::string tier = environment("LACUNA_TIER"), tile = environment("LACUNA_TILE");
     if (tier.empty() && tile.empty())
     {
-        if (const TunedTile* const best = tuned.find(desc.dtype, desc.head_dim))
+        const TunedTile* const best = tuned.find(desc.dtype, desc.head_dim);
+        if (best && desc.sums == LACUNA_SUMS_F32) // what was tuned
         {
             desc_.tier = best->tier;
             setTile(best->tuning, "the tuned tile");

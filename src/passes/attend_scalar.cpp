@@ -54,14 +54,24 @@ uint32_t subgroupSize(const Caps& caps)
     return caps.prefersNarrowSubgroups() ? caps.min_subgroup_size : caps.subgroup_size;
 }
 
+bool hasHalfSums(const Problem& p)
+{
+    return p.sums == LACUNA_SUMS_F16;
+}
+
 // A CPU runs one subgroup per workgroup; with four rows of 128 channels Q and O fill its first
-// cache. On a GPU a query is split over lanes until Q and O fit into registers.
+// cache. Without fp16 instructions it converts every number of a sum in fp16, which takes long to
+// compile. On a GPU a query is split over lanes until Q and O fit into registers.
 Shape defaultShape(const Caps& caps, const Problem& p)
 {
+    if (caps.is_cpu && hasHalfSums(p))
+        return {caps.subgroup_size, 1, 1, 4, false};
     if (caps.is_cpu)
         return {caps.subgroup_size, p.head_dim <= 128 ? 4u : 2u, 1, 4, true};
 
-    Shape shape = {std::min(kGpuThreads, caps.max_threads), 4, 1, 4, false};
+    // What a step adds to fp32 sums costs as much for 8 keys as for 4.
+    const uint32_t keys = hasHalfSums(p) && !caps.prefersNarrowSubgroups() ? 8 : 4;
+    Shape shape = {std::min(kGpuThreads, caps.max_threads), 4, 1, keys, false};
     const auto registers = [&]
     {
         return 2 * shape.rows * p.head_dim / shape.split;
@@ -96,6 +106,8 @@ std::string shapeFault(const Caps& caps, const Problem& p, const Shape& s)
     if (s.threads > caps.max_threads)
         return "threads is " + number(s.threads) + ", the device allows 1.." +
                number(caps.max_threads);
+    if (s.widen && hasHalfSums(p))
+        return "widen is on, expected auto or off: sums in fp16 read no fp32 copies";
     if (s.split == 1)
         return {};
     if (!canSplit(caps))
@@ -112,9 +124,19 @@ std::string shapeFault(const Caps& caps, const Problem& p, const Shape& s)
     return {};
 }
 
-std::string unsupportedReason(const Caps&, const Problem&, bool)
+std::string unsupportedReason(const Caps& caps, const Problem& p, bool)
 {
+    if (hasHalfSums(p) && !caps.has_f16_arithmetic)
+        return "sums in fp16 need shaderFloat16, which is not enabled";
     return {};
+}
+
+const char* arithmeticText(const Problem& p)
+{
+    if (hasHalfSums(p))
+        return p.dtype == LACUNA_DTYPE_F16 ? ", sums in fp16"
+                                           : ", sums in fp16 of inputs rounded to fp16";
+    return p.dtype == LACUNA_DTYPE_BF16 ? ", bf16 computed in fp32" : "";
 }
 
 bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, AttendTile& tile,
@@ -145,13 +167,16 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
     tile.text = std::to_string(tile.rows) + " queries x " + std::to_string(tile.keys) + " keys, " +
                 std::to_string(shape.rows) + " queries per lane, a query over " +
                 std::to_string(shape.split) + (shape.split == 1 ? " lane" : " lanes") +
-                (p.dtype == LACUNA_DTYPE_BF16 ? ", bf16 computed in fp32" : "") +
+                arithmeticText(p) +
                 (tile.widen_keys ? ", keys and values widened to fp32" : "");
     return true;
 }
 
-Shader shader(const Caps&, const Problem&, const AttendTile& tile)
+Shader shader(const Caps&, const Problem& p, const AttendTile& tile)
 {
+    if (hasHalfSums(p))
+        return tile.subgroup_size > 0 ? Shader::attend_scalar_split_half
+                                      : Shader::attend_scalar_half;
     return tile.subgroup_size > 0 ? Shader::attend_scalar_split : Shader::attend_scalar;
 }
 

@@ -31,6 +31,7 @@ struct Problem
     VideoGrid grid;
     LacunaDtype dtype = LACUNA_DTYPE_F16;
     LacunaDtype out_dtype = LACUNA_DTYPE_F16;
+    LacunaSums sums = LACUNA_SUMS_F32;
     Strides q, k, v, out;
     double scale = 1;
     double soft_cap = 0;            // 0: none
