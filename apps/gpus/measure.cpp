@@ -32,8 +32,13 @@ struct Case
     uint32_t head_dim;
     LacunaTier tier;
     bool in_shared_memory; // the softmax of tier coopmat, as without a probe
+    LacunaSums sums = LACUNA_SUMS_F32;
 
-    std::string label() const { return fmt::format("{} D{}", dtype == LACUNA_DTYPE_F16 ? "f16" : "f32", head_dim); }
+    std::string label() const
+    {
+        return fmt::format("{} D{}{}", dtype == LACUNA_DTYPE_F16 ? "f16" : "f32", head_dim,
+                           sums == LACUNA_SUMS_F16 ? " sums f16" : "");
+    }
 };
 
 // What a user gets without asking comes first, so that a kernel is named after its most usual use.
@@ -48,6 +53,8 @@ std::vector<Case> allCases()
             for (const LacunaDtype dtype : {LACUNA_DTYPE_F16, LACUNA_DTYPE_F32})
                 for (const uint32_t head_dim : {64u, 128u})
                     cases.push_back({method["name"], dtype, head_dim, tier, in_shared_memory});
+    for (const uint32_t head_dim : {64u, 128u})
+        cases.push_back({"dense", LACUNA_DTYPE_F16, head_dim, LACUNA_TIER_SCALAR, false, LACUNA_SUMS_F16});
     return cases;
 }
 
@@ -132,6 +139,7 @@ nlohmann::ordered_json measure(const std::string& target, const std::string& spi
         const LacunaOption shared = {"softmax", "shared"};
         desc.tuning = &shared;
         desc.tuning_count = c.in_shared_memory;
+        desc.sums = c.sums;
         Plan plan;
         std::string sentence;
         const LacunaResult result = device.createPlan(desc, plan, sentence);

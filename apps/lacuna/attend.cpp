@@ -36,17 +36,15 @@ struct Flags
     std::string random;
     uint64_t seed = 1;
     std::string output, lse, report;
-    std::string precision, output_precision;
+    std::string precision, output_precision, sink_logits;
+    LacunaSums sums = LACUNA_SUMS_F32;
     std::vector<std::string> tuning;
     double scale = 0, soft_cap = 0;
-    std::string sink_logits;
-    double max_error = 0;
-    double slice_ms = 0;
+    double max_error = 0, slice_ms = 0;
     uint64_t max_workspace = 0;
     double reference_budget = 4e9;
-    uint32_t repeat = 1;
+    uint32_t repeat = 1, steps = 0;
     std::string at; // of --policy
-    uint32_t steps = 0;
     std::pair<uint32_t, uint32_t> stepLayer() const
     {
         const auto read = parseStepLayer(at.empty() ? "0,0" : at);
@@ -298,6 +296,7 @@ void run(Flags& flags)
     desc.dtype = flags.precision.empty() ? qkv.dtype() : dtypeOf(flags.precision);
     desc.out_dtype = flags.output_precision.empty() ? desc.dtype : dtypeOf(flags.output_precision);
     qkv.roundTo(desc.dtype); // the error below is that of the kernel, not of the input's rounding
+    desc.sums = flags.sums;
     desc.scale = float(flags.scale);
     desc.soft_cap = float(flags.soft_cap);
     const std::vector<float> sinks = loadSinkLogits(flags.sink_logits, desc.q_heads);
@@ -363,6 +362,7 @@ void addAttend(CLI::App& app)
         ->add_option("--output-precision", flags->output_precision,
                      "of the result; else as --precision")
         ->check(precision);
+    addSumsFlag(*command, flags->sums);
     command->add_option("--scale", flags->scale, "of the logits; else 1 / sqrt(D)")
         ->check(CLI::PositiveNumber);
     command

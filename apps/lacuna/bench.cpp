@@ -161,6 +161,7 @@ std::vector<Json> benchShape(host::Device& device, const BenchFlags& flags,
     qkv.describe(desc);
     desc.dtype = dtypeOf(flags.precision);
     desc.out_dtype = desc.dtype;
+    desc.sums = flags.sums;
 
     std::vector<BenchCase> cases;
     for (const std::string& tier : flags.tiers)
@@ -253,6 +254,7 @@ void addAttendBench(CLI::App& bench)
     command->add_option("--precision", flags->precision, "of q, k, v and the result")
         ->check(CLI::IsMember({"f16", "bf16", "f32"}))
         ->capture_default_str();
+    addSumsFlag(*command, flags->sums);
     command
         ->add_option("--reference-budget", flags->reference_budget,
                      "multiply-adds to spend on checking each case; beyond it a sample of the "

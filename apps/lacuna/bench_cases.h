@@ -30,6 +30,7 @@ struct BenchFlags
     double reference_budget = 2e8;
     bool skew = false;
     std::string precision = "f16", format = "md", output;
+    LacunaSums sums = LACUNA_SUMS_F32;
 };
 
 // One line of the table.

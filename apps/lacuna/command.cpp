@@ -102,6 +102,18 @@ Policy MethodFlags::makePolicy() const
     return made;
 }
 
+void addSumsFlag(CLI::App& command, LacunaSums& sums)
+{
+    command
+        .add_option_function<std::string>(
+            "--sums",
+            [&sums](const std::string& text)
+            { sums = text == "f16" ? LACUNA_SUMS_F16 : LACUNA_SUMS_F32; },
+            "of Q K^T and P V: f32, or f16 for a few terms at a time (tier scalar)")
+        ->check(CLI::IsMember({"f32", "f16"}))
+        ->default_str("f32");
+}
+
 void addSliceFlag(CLI::App& command, double& slice_ms)
 {
     command
