@@ -35,7 +35,7 @@ MEASURES = {
     "vectors512": lambda: bench("512", "--tier", "scalar", "--shape", SHAPES, "--density", "1", "--repeat", "5",
                                 "--peer", "ggml=ggml_attention"),
     "sparse": lambda: bench("256", "--tier", "scalar,coopmat", "--shape", SPARSE_SHAPES, "--density", "0.25,0.1",
-                            "--repeat", "7"),
+                            "--repeat", "15"),
 }
 
 
