@@ -126,10 +126,11 @@ void printTable(const std::vector<Json>& measured)
             width = std::max(width, name.size());
     for (const Json& target : measured)
     {
-        fmt::print("\n{}: {}, {}{}\n", target["target"].get<std::string>(), target["device"].get<std::string>(),
+        fmt::print("\n{}: {}, {}{}{}\n", target["target"].get<std::string>(), target["device"].get<std::string>(),
                    target["driver"].get<std::string>(),
                    target.value("matrices_are_assumed", false) ? ", matrices assumed: the driver compiles but does not offer them"
-                                                               : "");
+                                                               : "",
+                   target.value("layouts_are_assumed", false) ? ", their layout assumed: the card cannot be probed" : "");
         fmt::print("  {:<{}}", "kernel", width);
         for (const Column& column : kColumns)
             fmt::print(" {:>8}", column.title);
