@@ -30,11 +30,13 @@ enum class Arithmetic
     F32,
     Matrices, // fp16 operands
     HalfSums, // those and short sums in fp16, see lane_sums_half.glsl; drivers may split its fma()
+    Integers, // Q K^T of 8-bit integers, see lane_sums_int.glsl
 };
 
 Arithmetic arithmeticOf(const LacunaPlanDesc& desc)
 {
-    return desc.sums == LACUNA_SUMS_F16        ? Arithmetic::HalfSums
+    return desc.sums == LACUNA_SUMS_F16      ? Arithmetic::HalfSums
+           : desc.sums == LACUNA_SUMS_I32    ? Arithmetic::Integers
            : desc.tier == LACUNA_TIER_SCALAR ? Arithmetic::F32
                                              : Arithmetic::Matrices;
 }
@@ -42,8 +44,8 @@ Arithmetic arithmeticOf(const LacunaPlanDesc& desc)
 // What a product is made of. fp16 sums take what fp16 cannot hold for its largest number.
 float operand(float value, Arithmetic arithmetic)
 {
-    return arithmetic == Arithmetic::F32        ? value
-           : arithmetic == Arithmetic::Matrices ? half(value)
+    return arithmetic == Arithmetic::F32 || arithmetic == Arithmetic::Integers ? value
+           : arithmetic == Arithmetic::Matrices                                ? half(value)
                                                 : half(std::clamp(value, -65504.f, 65504.f));
 }
 
@@ -54,10 +56,37 @@ struct Row
     double largest_logit = 0;
 };
 
+// A token times `scale` as 8-bit integers.
+struct IntegerRow
+{
+    std::vector<int> numbers;
+    float scale;
+};
+
+IntegerRow integersOf(const float* token, uint32_t head_dim, float scale)
+{
+    float largest = 0;
+    for (uint32_t i = 0; i < head_dim; ++i)
+        largest = std::max(largest, std::abs(scale * token[i]));
+    IntegerRow row = {{}, largest / 127};
+    for (uint32_t i = 0; i < head_dim; ++i)
+        row.numbers.push_back(largest > 0 ? int(std::nearbyint(scale * token[i] * (127 / largest)))
+                                          : 0);
+    return row;
+}
+
 // One logit, in base 2.
 float modelLogit(const Problem& p, const float* q, const float* k, Arithmetic arithmetic)
 {
     const float scale = float(p.scale * std::log2(std::exp(1.0)));
+    if (arithmetic == Arithmetic::Integers)
+    {
+        const IntegerRow a = integersOf(q, p.head_dim, scale), b = integersOf(k, p.head_dim, 1);
+        int sum = 0;
+        for (uint32_t i = 0; i < p.head_dim; ++i)
+            sum += a.numbers[i] * b.numbers[i];
+        return float(sum) * (a.scale * b.scale);
+    }
     float sum = 0;
     if (arithmetic != Arithmetic::HalfSums)
     {
@@ -70,8 +99,8 @@ float modelLogit(const Problem& p, const float* q, const float* k, Arithmetic ar
     {
         float chain[2] = {}; // of even and of odd channels
         for (uint32_t i = first; i < std::min(first + kChain, p.head_dim); ++i)
-            chain[i % 2] = half(chain[i % 2] + half(operand(scale * q[i], arithmetic) *
-                                                    operand(k[i], arithmetic)));
+            chain[i % 2] = half(
+                chain[i % 2] + half(operand(scale * q[i], arithmetic) * operand(k[i], arithmetic)));
         sum += chain[0] + chain[1];
     }
     return sum;
@@ -98,8 +127,9 @@ float modelWeights(const std::vector<float>& logits, float row_max,
     for (size_t first = 0; first < logits.size(); first += kStep)
     {
         const size_t end = std::min(first + kStep, logits.size());
-        const float step_max = *std::max_element(logits.begin() + ptrdiff_t(first),
-                                                 logits.begin() + ptrdiff_t(end)) + 3;
+        const float step_max =
+            *std::max_element(logits.begin() + ptrdiff_t(first), logits.begin() + ptrdiff_t(end)) +
+            3;
         const float grow = std::exp2(step_max - row_max);
         for (size_t n = first; n < end; ++n)
             sum += grow * std::exp2(logits[n] - step_max);
@@ -147,7 +177,7 @@ Row modelRow(const Problem& p, const Inputs& in, const uint8_t* mask, uint32_t h
                                                              : value);
     }
     row.lse = logits.empty() ? -std::numeric_limits<double>::infinity()
-                           : std::log(2.0) * (row_max + std::log2(sum));
+                             : std::log(2.0) * (row_max + std::log2(sum));
     return row;
 }
 
@@ -165,8 +195,7 @@ void checkRounding(const Case& c, const Inputs& in, const std::vector<uint8_t>& 
     for (uint32_t row = 0; row < lse.size(); ++row)
     {
         const uint8_t* kept = mask.empty() ? nullptr : &mask[size_t(row) * p.k_len];
-        const Row model =
-            modelRow(p, in, kept, row / p.q_len, row % p.q_len, arithmeticOf(c.desc));
+        const Row model = modelRow(p, in, kept, row / p.q_len, row % p.q_len, arithmeticOf(c.desc));
         const auto difference = [](double a, double b)
         {
             return a == b              ? 0

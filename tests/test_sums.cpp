@@ -95,8 +95,7 @@ private:
         const double u = 0x1p-11;
         const uint32_t head = row / p_.q_len, d = p_.head_dim;
         const uint32_t inexact = p_.dtype == LACUNA_DTYPE_F32;
-        const uint32_t key_head =
-            head / p_.q_heads * p_.kv_heads + p_.keyHead(head % p_.q_heads);
+        const uint32_t key_head = head / p_.q_heads * p_.kv_heads + p_.keyHead(head % p_.q_heads);
         const size_t base = size_t(key_head) * p_.k_len * d;
         std::vector<double> logits(p_.k_len);
         double e = 0, largest = -INFINITY, sum = 0;
@@ -133,8 +132,8 @@ private:
                 values = std::max(values, std::abs(v));
             }
             const double small = 0x1p-21 * kKeysOfStep * (1 + values);
-            ratio.out = std::max(ratio.out, over(output.out[size_t(row) * d + i] - out,
-                                                 factor * absolute + small));
+            ratio.out = std::max(
+                ratio.out, over(output.out[size_t(row) * d + i] - out, factor * absolute + small));
         }
         return ratio;
     }
@@ -242,11 +241,9 @@ TEST_CASE("fp16 sums: no error is larger than short chains can make it")
         }
 
     // The most chains. Then a large term first, and many that one long sum would lose beside it.
-    Case c = halfCase(kWhole, {.q_heads = 1,
-                               .q_len = 33,
-                               .k_len = 1001,
-                               .head_dim = 256,
-                               .out_dtype = LACUNA_DTYPE_F32});
+    Case c = halfCase(
+        kWhole,
+        {.q_heads = 1, .q_len = 33, .k_len = 1001, .head_dim = 256, .out_dtype = LACUNA_DTYPE_F32});
     if (!isWanted(c.id()) || !canRun(kWhole, c))
         return;
     Inputs in = normalInputs(c, 8);
@@ -392,5 +389,5 @@ TEST_CASE("fp16 sums: without shaderFloat16, and wrong values")
     desc.sums = LacunaSums(7);
     Request request;
     CHECK(makeRequest(&desc, request, sentence) == LACUNA_ERROR_INVALID_ARGUMENT);
-    CHECK(sentence == "sums is 7, expected LACUNA_SUMS_F32 or LACUNA_SUMS_F16");
+    CHECK(sentence == "sums is 7, expected LACUNA_SUMS_F32, LACUNA_SUMS_F16 or LACUNA_SUMS_I32");
 }

@@ -37,7 +37,9 @@ struct Case
     std::string label() const
     {
         return fmt::format("{} D{}{}", dtype == LACUNA_DTYPE_F16 ? "f16" : "f32", head_dim,
-                           sums == LACUNA_SUMS_F16 ? " sums f16" : "");
+                           sums == LACUNA_SUMS_F16   ? " sums f16"
+                           : sums == LACUNA_SUMS_I32 ? " sums i32"
+                                                     : "");
     }
 };
 
@@ -53,8 +55,9 @@ std::vector<Case> allCases()
             for (const LacunaDtype dtype : {LACUNA_DTYPE_F16, LACUNA_DTYPE_F32})
                 for (const uint32_t head_dim : {64u, 128u})
                     cases.push_back({method["name"], dtype, head_dim, tier, in_shared_memory});
-    for (const uint32_t head_dim : {64u, 128u})
-        cases.push_back({"dense", LACUNA_DTYPE_F16, head_dim, LACUNA_TIER_SCALAR, false, LACUNA_SUMS_F16});
+    for (const LacunaSums sums : {LACUNA_SUMS_F16, LACUNA_SUMS_I32})
+        for (const uint32_t head_dim : {64u, 128u})
+            cases.push_back({"dense", LACUNA_DTYPE_F16, head_dim, LACUNA_TIER_SCALAR, false, sums});
     return cases;
 }
 

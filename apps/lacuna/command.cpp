@@ -108,9 +108,14 @@ void addSumsFlag(CLI::App& command, LacunaSums& sums)
         .add_option_function<std::string>(
             "--sums",
             [&sums](const std::string& text)
-            { sums = text == "f16" ? LACUNA_SUMS_F16 : LACUNA_SUMS_F32; },
-            "of Q K^T and P V: f32, or f16 for a few terms at a time (tier scalar)")
-        ->check(CLI::IsMember({"f32", "f16"}))
+            {
+                sums = text == "f16"   ? LACUNA_SUMS_F16
+                       : text == "i32" ? LACUNA_SUMS_I32
+                                       : LACUNA_SUMS_F32;
+            },
+            "of Q K^T and P V: f32, f16 for a few terms at a time, or i32 for Q K^T of q and k "
+            "rounded to 8 bits (tier scalar)")
+        ->check(CLI::IsMember({"f32", "f16", "i32"}))
         ->default_str("f32");
 }
 

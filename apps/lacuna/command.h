@@ -60,7 +60,7 @@ private:
     std::vector<LacunaOption> options_;
 };
 
-// --sums f32|f16.
+// --sums f32|f16|i32.
 void addSumsFlag(CLI::App& command, LacunaSums& sums);
 // --slice-ms M; 0 when it was not given: all in one piece.
 void addSliceFlag(CLI::App& command, double& slice_ms);

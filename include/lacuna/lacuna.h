@@ -227,6 +227,15 @@ typedef enum LacunaSums
      *           then, but never NaN.
      * Tiers     scalar, on devices with shaderFloat16; the others refuse it. A CPU is slower with it. */
     LACUNA_SUMS_F16 = 1,
+    /* On request only, where integer dot products are fast: each query and each key becomes 8-bit integers times one
+     * scale, the largest of its numbers / 127 (SageAttention, arXiv 2410.02367, per token), and Q K^T is summed up
+     * exactly in 32-bit integers. P V is as with F32. Takes D + 8 bytes of workspace per key and head.
+     *
+     * Accuracy  a number of q or k is off by up to 1/254 of the largest of its token: a logit by up to scale * (|q|max
+     *           sum |k_i| + |k|max sum |q_i| + D |q|max |k|max / 254) / 254. Outliers in one channel cost all others.
+     * Tiers     scalar, with shaderIntegerDotProduct; the others refuse it. `explain` says whether the driver calls
+     *           such products accelerated. */
+    LACUNA_SUMS_I32 = 2,
     LACUNA_SUMS_FORCE_32_BIT = 0x7fffffff
 } LacunaSums;
 

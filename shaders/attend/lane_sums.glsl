@@ -1,16 +1,20 @@
-// lane_sums.glsl - the sums of scalar.comp in fp32: Q K^T and O += P V of one step.
+// lane_sums.glsl - the sums of scalar.comp in fp32: Q K^T of one step, and what lane_weigh.glsl does.
 //
 // SPDX-License-Identifier: Apache-2.0
 #ifndef LACUNA_ATTEND_LANE_SUMS_GLSL
 #define LACUNA_ATTEND_LANE_SUMS_GLSL
 
-#include "attend/lane_tile.glsl"
+#include "attend/lane_weigh.glsl"
+
+const uint kScoreType = kKeyType; // of K
 
 vec4 q[kRows * kQuads];
 
-void holdQuery(uint n, vec4 quad)
+// Query r, from where it was loaded to: o.
+void holdQuery(uint r)
 {
-    q[n] = quad;
+    [[unroll]] for (uint i = 0; i < kQuads; ++i)
+        q[r * kQuads + i] = o[r * kQuads + i];
 }
 
 // s = Q K^T
@@ -34,42 +38,6 @@ void scoreKeys(uint part)
 float checkedLogit(float logit)
 {
     return logit;
-}
-
-// Online softmax, and O += P V.
-void weighKeys(uint part)
-{
-    float shrink[kRows];
-    [[unroll]] for (uint r = 0; r < kRows; ++r)
-    {
-        float new_max = row_max[r];
-        [[unroll]] for (uint j = 0; j < kKeys; ++j)
-            new_max = max(new_max, s[r * kKeys + j]);
-        shrink[r] = exp2(row_max[r] - new_max);
-        row_max[r] = new_max;
-        float sum = 0;
-        [[unroll]] for (uint j = 0; j < kKeys; ++j)
-        {
-            s[r * kKeys + j] = exp2(s[r * kKeys + j] - new_max);
-            sum += s[r * kKeys + j];
-        }
-        row_sum[r] = row_sum[r] * shrink[r] + sum;
-    }
-
-    [[unroll]] for (uint i = 0; i < kQuads; ++i)
-    {
-        vec4 v[kKeys];
-        [[unroll]] for (uint j = 0; j < kKeys; ++j)
-            v[j] = loadQuad(row_at[j], i * kSplit + part, kKeyType);
-        [[unroll]] for (uint c = 0; c < 4; ++c)
-            [[unroll]] for (uint r = 0; r < kRows; ++r)
-            {
-                float sum = o[r * kQuads + i][c] * shrink[r];
-                [[unroll]] for (uint j = 0; j < kKeys; ++j)
-                    sum = fma(s[r * kKeys + j], v[j][c], sum);
-                o[r * kQuads + i][c] = sum;
-            }
-    }
 }
 
 #endif

@@ -19,6 +19,8 @@ const float kLogitLimit = 2097152; // above kHeadDim / 4 / kChain times two halv
 // Weights are at most 2^-kHeadroom: that of a step's keys sum to 1/2 at most.
 const uint kHeadroom = kKeys <= 2 ? 2 : kKeys <= 4 ? 3 : kKeys <= 8 ? 4 : 5;
 
+const uint kScoreType = kKeyType; // of K
+
 f16vec4 q[kRows * kQuads];
 
 // What fp16 cannot hold becomes its largest number.
@@ -36,9 +38,11 @@ f16vec4 loadHalves(uvec2 base, uint index)
     return f16vec4(unpackFloat2x16(words.x), unpackFloat2x16(words.y));
 }
 
-void holdQuery(uint n, vec4 quad)
+// Query r, from where it was loaded to: o.
+void holdQuery(uint r)
 {
-    q[n] = toHalves(quad);
+    [[unroll]] for (uint i = 0; i < kQuads; ++i)
+        q[r * kQuads + i] = toHalves(o[r * kQuads + i]);
 }
 
 // s = Q K^T

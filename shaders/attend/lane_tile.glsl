@@ -32,10 +32,10 @@ uint key_at[kKeys];     // the keys of one step, ascending
 uint filled;            // bit j: key_at[j] is one; else it stands in for none
 uvec2 row_at[kKeys];    // where their channels lie, in K or V
 
-void findRows(uvec2 tensor, uint token_stride)
+void findRows(uvec2 tensor, uint token_stride, uint dtype)
 {
     [[unroll]] for (uint j = 0; j < kKeys; ++j)
-        row_at[j] = advance(tensor, key_at[j], token_stride * octetBytes(kKeyType));
+        row_at[j] = advance(tensor, key_at[j], token_stride * octetBytes(dtype));
 }
 
 #endif

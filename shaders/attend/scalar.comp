@@ -13,28 +13,35 @@
 //        3 kRows        queries of one lane
 //        4 kKeys        keys of one step
 //        5 kQueryType   LacunaDtype of Q
-//        6 kKeyType     of K and V
+//        6 kKeyType     of K and V; of V only, with LACUNA_SUMS 2
 //        7 kResultType  of the result
 //        8 kHasParts    some items are parts of a split row
 //        9 kHasWindows  queries keep only the keys in their windows
 //       10 kHasBoxes    queries keep only the keys in their boxes
 //       11 kSoftCap     logits are capped
 //
-// With LACUNA_HALF sums are fp16 as far as they are short, see lane_sums_half.glsl.
+// macros  LACUNA_SUMS  as LacunaSums; 1: fp16 as far as they are short, see lane_sums_half.glsl,
+//                      2: Q K^T in integers, see lane_sums_int.glsl; K is from round_keys.comp
 //
 // Loops over the list test at their end: see memory.glsl.
 
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require // with LACUNA_HALF
+#if LACUNA_SUMS == 1
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#elif LACUNA_SUMS == 2
+#extension GL_EXT_integer_dot_product : require
+#endif
 #include "lib/lane_sum.glsl" // first: it has extensions
 
 #include "attend/lane_tile.glsl"
 
 #include "attend/keep.glsl"
 #include "attend/walk.glsl"
-#if LACUNA_HALF // the products and sums
+#if LACUNA_SUMS == 1 // the products and sums
 #include "attend/lane_sums_half.glsl"
+#elif LACUNA_SUMS == 2
+#include "attend/lane_sums_int.glsl"
 #else
 #include "attend/lane_sums.glsl"
 #endif
@@ -53,9 +60,11 @@ void loadQueries(AttendParams params, AttendItem item, uint lane, uint part)
         [[unroll]] for (uint i = 0; i < kQuads; ++i)
         {
             const uint at = token * params.q_token * 2 + i * kSplit + part;
-            holdQuery(r * kQuads + i, params.scale_log2 * loadQuad(base, at, kQueryType));
-            o[r * kQuads + i] = vec4(0);
+            o[r * kQuads + i] = params.scale_log2 * loadQuad(base, at, kQueryType);
         }
+        holdQuery(r);
+        [[unroll]] for (uint i = 0; i < kQuads; ++i)
+            o[r * kQuads + i] = vec4(0);
         row_max[r] = kLowest;
         row_sum[r] = 0;
     }
@@ -95,7 +104,7 @@ void takeKeys(AttendItem item, inout Walk walk)
 // 3. Their logits; those that stand in get no weight.
 void scoreStep(uvec2 keys, AttendParams params, uint part)
 {
-    findRows(keys, params.k_token);
+    findRows(keys, params.k_token, kScoreType);
     scoreKeys(part);
     [[unroll]] for (uint n = 0; n < kRows * kKeys; ++n)
     {
@@ -170,7 +179,7 @@ void main()
     const AttendItem item = takeItem(params, kHasParts);
     const uint lane = laneIndex() / kSplit;
     const uint part = laneIndex() % kSplit;
-    const uvec2 keys = keysOf(params, item, kKeyType);
+    const uvec2 keys = keysOf(params, item, kScoreType);
     const uvec2 values = valuesOf(params, item, kKeyType);
     if (item.begin == item.end)
         return;
@@ -186,7 +195,7 @@ void main()
                 maskStep(params);
             if (kHasBoxes || kHasMods)
                 keepStep(params, item);
-            findRows(values, params.v_token);
+            findRows(values, params.v_token, kKeyType);
             weighKeys(part);
         } while (hasKeys(walk));
     storeRows(params, item, lane, part);

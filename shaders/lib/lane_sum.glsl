@@ -1,4 +1,4 @@
-// lane_sum.glsl - sums over neighbouring lanes, for kernels that split one row over them.
+// lane_sum.glsl - sums and maxima over neighbouring lanes, for kernels that split one row over them.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -24,6 +24,12 @@ float laneSum(float value, uint lanes)
         value += subgroupShuffleXor(value, step);
     return value;
 }
+float laneMax(float value, uint lanes)
+{
+    for (uint step = 1; step < lanes; step *= 2)
+        value = max(value, subgroupShuffleXor(value, step));
+    return value;
+}
 
 #else
 
@@ -33,6 +39,10 @@ uint laneIndex()
 }
 
 float laneSum(float value, uint lanes)
+{
+    return value;
+}
+float laneMax(float value, uint lanes)
 {
     return value;
 }

@@ -55,11 +55,12 @@ uvec2 advance(uvec2 address, uint count, uint bytes)
 const uint kF16 = 1;
 const uint kF32 = 2;
 const uint kBf16 = 3;
+const uint kI8 = 4; // the library's own, see round_keys.comp
 
 // Of 8 channels: one uvec4 of fp16 or bf16, two vec4 of fp32.
 uint octetBytes(uint dtype)
 {
-    return dtype == kF32 ? 32 : 16;
+    return dtype == kF32 ? 32 : dtype == kI8 ? 8 : 16;
 }
 
 vec4 unpackHalf4(uvec2 words)

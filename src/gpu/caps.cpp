@@ -21,7 +21,7 @@ struct Enabled
 {
     bool buffer_device_address = false, memory_model = false;
     bool subgroup_size_control = false, full_subgroups = false;
-    bool f16_storage = false, f16_arithmetic = false;
+    bool f16_storage = false, f16_arithmetic = false, integer_dot = false;
     bool matrix_feature = false, matrix_extension = false;
     bool matrix2_extension = false;
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2 = {};
@@ -45,8 +45,13 @@ void readFeature(const VkBaseInStructure* s, Enabled& e)
         const auto& f = *reinterpret_cast<const VkPhysicalDeviceVulkan13Features*>(s);
         e.subgroup_size_control |= f.subgroupSizeControl != 0;
         e.full_subgroups |= f.computeFullSubgroups != 0;
+        e.integer_dot |= f.shaderIntegerDotProduct != 0;
         break;
     }
+    case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES:
+        e.integer_dot |= reinterpret_cast<const VkPhysicalDeviceShaderIntegerDotProductFeatures*>(s)
+                             ->shaderIntegerDotProduct != 0;
+        break;
     case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES:
         e.f16_storage |= reinterpret_cast<const VkPhysicalDevice16BitStorageFeatures*>(s)->storageBuffer16BitAccess != 0;
         break;
@@ -182,6 +187,8 @@ void fillCaps(const Properties& p, const Enabled& enabled, Caps& caps)
     caps.has_f16_storage = enabled.f16_storage;
     caps.has_f16_arithmetic = enabled.f16_arithmetic;
     caps.has_memory_model = enabled.memory_model;
+    caps.has_integer_dot = enabled.integer_dot;
+    caps.is_integer_dot_fast = p.vulkan13.integerDotProduct4x8BitPackedSignedAccelerated;
 }
 
 // Faults of drivers that advertise cooperative matrices. Empty: none known. Checked before the device is even asked

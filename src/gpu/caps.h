@@ -62,6 +62,8 @@ struct Caps
     bool has_f16_storage = false; // storageBuffer16BitAccess enabled
     bool has_f16_arithmetic = false;
     bool has_memory_model = false;
+    bool has_integer_dot = false;     // shaderIntegerDotProduct enabled
+    bool is_integer_dot_fast = false; // 4 x 8 bits, signed: the driver calls it accelerated
 
     // Empty when the coopmat tier is refused; matrix_refusal then says why.
     std::vector<MatrixShape> matrix_shapes;

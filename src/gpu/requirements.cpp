@@ -52,6 +52,7 @@ static void keepUsed(LacunaDeviceRequirements& want, const LacunaDeviceRequireme
     want.vulkan12.vulkanMemoryModel = have.vulkan12.vulkanMemoryModel;
     want.vulkan12.vulkanMemoryModelDeviceScope = have.vulkan12.vulkanMemoryModelDeviceScope;
     want.vulkan12.shaderFloat16 = have.vulkan12.shaderFloat16;
+    want.vulkan13.shaderIntegerDotProduct = have.vulkan13.shaderIntegerDotProduct;
     want.vulkan13.subgroupSizeControl = have.vulkan13.subgroupSizeControl;
     want.vulkan13.computeFullSubgroups = have.vulkan13.computeFullSubgroups;
     want.vulkan13.maintenance4 = have.vulkan13.maintenance4; // local sizes by specialization constant

@@ -86,30 +86,63 @@ std::string addressFault(const Problem& p)
     return {};
 }
 
-// A dense fp32 copy of K or V. It belongs to ATTEND: lacunaCmdSelect, which may have no V, stops
-// before it.
-Operand widen(PlanBuilder& b, const Operand& operand, const char* name)
+// What a copy of all heads of `operand` is told, with `groups` workgroups a head.
+WidenPush copyPush(const Operand& operand, uint64_t groups)
 {
-    constexpr uint32_t kThreads = 64;
-    const Problem& p = b.problem();
-    Operand wide = operand;
-    wide.dtype = LACUNA_DTYPE_F32;
-    wide.strides.token = p.head_dim;
-    wide.strides.head = wide.strides.token * operand.tokens;
-    wide.strides.batch = wide.strides.head * operand.heads;
-    wide.slot = b.workspace(p.batch * wide.strides.batch * sizeof(float));
-
     WidenPush push = {};
     push.tokens = operand.tokens;
     push.batch = stride8(operand.strides.batch);
     push.head = stride8(operand.strides.head);
     push.token = stride8(operand.strides.token);
     push.heads = operand.heads;
-    push.slice_groups =
-        uint32_t((uint64_t(operand.tokens) * p.head_dim / 8 + kThreads - 1) / kThreads);
+    push.slice_groups = uint32_t(groups);
+    return push;
+}
+
+// The operand, dense, with rows of so many elements.
+Operand denseCopy(const Operand& operand, uint64_t row)
+{
+    Operand copy = operand;
+    copy.strides.token = row;
+    copy.strides.head = row * operand.tokens;
+    copy.strides.batch = copy.strides.head * operand.heads;
+    return copy;
+}
+
+constexpr uint32_t kCopyThreads = 64;
+
+// K as 8-bit integers, a scale behind each row; see round_keys.comp. As widen() it belongs to
+// ATTEND.
+Operand roundKeys(PlanBuilder& b, const Operand& operand)
+{
+    const Problem& p = b.problem();
+    Operand rounded = denseCopy(operand, p.head_dim + 8);
+    rounded.slot = b.workspace(p.batch * rounded.strides.batch);
+    const WidenPush push = copyPush(operand, (operand.tokens + kCopyThreads - 1) / kCopyThreads);
+    b.pass(Shader::attend_round_keys, "round keys")
+        .attend()
+        .spec({kCopyThreads, p.head_dim, uint32_t(p.dtype)})
+        .push(push)
+        .read(offsetof(WidenPush, source), operand.slot)
+        .write(offsetof(WidenPush, wide), rounded.slot)
+        .flatGroups(uint64_t(p.batch) * operand.heads * push.slice_groups,
+                    offsetof(WidenPush, first_group));
+    return rounded;
+}
+
+// A dense fp32 copy of K or V. It belongs to ATTEND: lacunaCmdSelect, which may have no V, stops
+// before it.
+Operand widen(PlanBuilder& b, const Operand& operand, const char* name)
+{
+    const Problem& p = b.problem();
+    Operand wide = denseCopy(operand, p.head_dim);
+    wide.dtype = LACUNA_DTYPE_F32;
+    wide.slot = b.workspace(p.batch * wide.strides.batch * sizeof(float));
+    const WidenPush push = copyPush(
+        operand, (uint64_t(operand.tokens) * p.head_dim / 8 + kCopyThreads - 1) / kCopyThreads);
     b.pass(Shader::attend_widen, name)
         .attend()
-        .spec({kThreads, p.head_dim, uint32_t(p.dtype)})
+        .spec({kCopyThreads, p.head_dim, uint32_t(p.dtype)})
         .push(push)
         .read(offsetof(WidenPush, source), operand.slot)
         .write(offsetof(WidenPush, wide), wide.slot)
@@ -119,9 +152,8 @@ Operand widen(PlanBuilder& b, const Operand& operand, const char* name)
 }
 
 // The caller's kernel in place of the chosen one, where there are any. False: none is for it.
-bool takeKernel(const Caps& caps, const Problem& problem,
-                std::span<const LacunaKernelCode> kernels, AttendChoice& choice,
-                std::string& reason)
+bool takeKernel(const Caps& caps, const Problem& problem, std::span<const LacunaKernelCode> kernels,
+                AttendChoice& choice, std::string& reason)
 {
     if (kernels.empty())
         return true;
@@ -205,11 +237,12 @@ void attend(PlanBuilder& b, const AttendInputs& inputs)
     const Problem& p = b.problem();
     const AttendChoice& choice = b.attendChoice();
     AttendInputs in = inputs;
-    if (choice.tile.widen_keys)
-    {
+    if (choice.tile.round_keys)
+        in.k = roundKeys(b, inputs.k);
+    else if (choice.tile.widen_keys)
         in.k = widen(b, inputs.k, "widen keys");
+    if (choice.tile.widen_keys)
         in.v = widen(b, inputs.v, "widen values");
-    }
     const Work work = makeWork(b, in, choice.tile);
     if (b.result() != LACUNA_SUCCESS)
         return;

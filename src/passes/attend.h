@@ -43,7 +43,8 @@ struct AttendTile
     uint32_t shared_bytes = 0;
     uint32_t work_keys = 0;     // least keys of one part of a split row; 0: the default
     Softmax softmax = Softmax::Shared;
-    bool widen_keys = false;    // K and V are copied to fp32 first
+    bool widen_keys = false;    // V, and K if it is not rounded, are copied to fp32 first
+    bool round_keys = false;    // K is copied to 8-bit integers first
     std::vector<uint32_t> spec; // the shader's specialization constants up to kHasParts
     std::string text;
 };

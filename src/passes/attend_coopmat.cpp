@@ -262,8 +262,8 @@ std::string unsupportedReason(const Caps& caps, const Problem& p, bool forced)
     if (preferredShape(caps).m == 0)
         return "no shape of the device's cooperative matrices consists of powers of two from 8 to "
                "64";
-    if (p.sums == LACUNA_SUMS_F16)
-        return "it has no sums in fp16";
+    if (p.sums != LACUNA_SUMS_F32)
+        return p.sums == LACUNA_SUMS_F16 ? "it has no sums in fp16" : "it has no integer products";
     if (!forced && p.dtype == LACUNA_DTYPE_F32)
         return "it would round fp32 inputs to fp16; force the tier to allow that";
     if (!forced && caps.is_cpu)

@@ -125,8 +125,8 @@ std::string unsupportedReason(const Caps& caps, const Problem& p, bool forced)
 {
     if (caps.tile_matrices.empty())
         return caps.tile_matrix_refusal;
-    if (p.sums == LACUNA_SUMS_F16)
-        return "it has no sums in fp16";
+    if (p.sums != LACUNA_SUMS_F32)
+        return p.sums == LACUNA_SUMS_F16 ? "it has no sums in fp16" : "it has no integer products";
     if (p.dtype != LACUNA_DTYPE_F16)
         return "it loads q, k and v as fp16, and they are not";
     if (!forced && caps.is_cpu)

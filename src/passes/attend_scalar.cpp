@@ -34,7 +34,7 @@ const OptionDesc kTuning[] = {
 
 // Copies larger than this would surprise more than they help.
 constexpr uint64_t kMaxWidenedBytes = uint64_t(1) << 30;
-constexpr uint32_t kMaxRegisters = 128; // per lane, for Q and O
+constexpr uint32_t kMaxRegisters = 128;      // per lane, for Q and O
 constexpr uint32_t kMaxRegistersNarrow = 32; // on Intel, where more spill
 constexpr uint32_t kGpuThreads = 128;
 
@@ -57,6 +57,10 @@ uint32_t subgroupSize(const Caps& caps)
 bool hasHalfSums(const Problem& p)
 {
     return p.sums == LACUNA_SUMS_F16;
+}
+bool hasIntegerSums(const Problem& p)
+{
+    return p.sums == LACUNA_SUMS_I32;
 }
 
 // A CPU runs one subgroup per workgroup; with four rows of 128 channels Q and O fill its first
@@ -128,11 +132,17 @@ std::string unsupportedReason(const Caps& caps, const Problem& p, bool)
 {
     if (hasHalfSums(p) && !caps.has_f16_arithmetic)
         return "sums in fp16 need shaderFloat16, which is not enabled";
+    if (hasIntegerSums(p) && !caps.has_integer_dot)
+        return "sums in int32 need shaderIntegerDotProduct, which is not enabled";
     return {};
 }
 
-const char* arithmeticText(const Problem& p)
+const char* arithmeticText(const Caps& caps, const Problem& p)
 {
+    if (hasIntegerSums(p))
+        return caps.is_integer_dot_fast ? ", q and k rounded to 8-bit integers"
+                                        : ", q and k rounded to 8-bit integers, whose products "
+                                          "this device does not accelerate";
     if (hasHalfSums(p))
         return p.dtype == LACUNA_DTYPE_F16 ? ", sums in fp16"
                                            : ", sums in fp16 of inputs rounded to fp16";
@@ -150,7 +160,9 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
 
     const uint64_t widened_bytes =
         2 * uint64_t(p.batch) * p.kv_heads * p.k_len * p.head_dim * sizeof(float);
-    tile.widen_keys = p.dtype != LACUNA_DTYPE_F32 && shape.widen && widened_bytes <= kMaxWidenedBytes;
+    tile.widen_keys =
+        p.dtype != LACUNA_DTYPE_F32 && shape.widen && widened_bytes <= kMaxWidenedBytes;
+    tile.round_keys = hasIntegerSums(p);
     tile.rows = shape.threads / shape.split * shape.rows;
     tile.keys = shape.keys;
     tile.threads = shape.threads;
@@ -167,13 +179,17 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
     tile.text = std::to_string(tile.rows) + " queries x " + std::to_string(tile.keys) + " keys, " +
                 std::to_string(shape.rows) + " queries per lane, a query over " +
                 std::to_string(shape.split) + (shape.split == 1 ? " lane" : " lanes") +
-                arithmeticText(p) +
-                (tile.widen_keys ? ", keys and values widened to fp32" : "");
+                arithmeticText(caps, p) +
+                (!tile.widen_keys  ? ""
+                 : tile.round_keys ? ", values widened to fp32"
+                                   : ", keys and values widened to fp32");
     return true;
 }
 
 Shader shader(const Caps&, const Problem& p, const AttendTile& tile)
 {
+    if (hasIntegerSums(p))
+        return tile.subgroup_size > 0 ? Shader::attend_scalar_split_int : Shader::attend_scalar_int;
     if (hasHalfSums(p))
         return tile.subgroup_size > 0 ? Shader::attend_scalar_split_half
                                       : Shader::attend_scalar_half;

@@ -103,7 +103,9 @@ void writeShape(Json& json, const Problem& p)
     json.member("batch", p.batch).member("q_heads", p.q_heads).member("kv_heads", p.kv_heads);
     json.member("q_len", p.q_len).member("k_len", p.k_len).member("head_dim", p.head_dim);
     json.member("dtype", dtypeName(p.dtype)).member("out_dtype", dtypeName(p.out_dtype)).member("scale", p.scale);
-    json.member("sums", p.sums == LACUNA_SUMS_F16 ? "f16" : "f32");
+    json.member("sums", p.sums == LACUNA_SUMS_F16   ? "f16"
+                        : p.sums == LACUNA_SUMS_I32 ? "i32"
+                                                    : "f32");
     json.member("soft_cap", p.soft_cap).member("has_sink_logits", !p.sink_logits.empty());
     json.member("has_order", !p.order.empty());
     json.close('}');

@@ -65,8 +65,9 @@ void checkShape(Checker& check, const LacunaPlanDesc& d, Problem& p)
                   "out_dtype is " + std::to_string(int(d.out_dtype)) + ", expected 0, " + kDtypes);
     p.dtype = d.dtype;
     p.out_dtype = d.out_dtype ? d.out_dtype : d.dtype;
-    check.require(d.sums == LACUNA_SUMS_F32 || d.sums == LACUNA_SUMS_F16,
-                  "sums is " + std::to_string(int(d.sums)) + ", expected LACUNA_SUMS_F32 or LACUNA_SUMS_F16");
+    check.require(d.sums >= LACUNA_SUMS_F32 && d.sums <= LACUNA_SUMS_I32,
+                  "sums is " + std::to_string(int(d.sums)) +
+                      ", expected LACUNA_SUMS_F32, LACUNA_SUMS_F16 or LACUNA_SUMS_I32");
     p.sums = d.sums;
     check.require(std::isfinite(d.scale) && d.scale >= 0,
                   "scale is " + std::to_string(d.scale) + ", expected a finite number >= 0 (0 means 1 / sqrt(D))");
