@@ -86,68 +86,51 @@ std::string addressFault(const Problem& p)
     return {};
 }
 
-// What a copy of all heads of `operand` is told, with `groups` workgroups a head.
-WidenPush copyPush(const Operand& operand, uint64_t groups)
+// A dense copy of all heads of K or V, with rows of `row` elements of so many bytes; a head takes
+// so many invocations. It belongs to ATTEND: lacunaCmdSelect, which may have no V, stops before it.
+Operand copyRows(PlanBuilder& b, const Operand& operand, Shader shader, const char* name,
+                 uint64_t row, uint64_t element_bytes, uint64_t invocations)
 {
+    constexpr uint32_t kThreads = 64;
+    const Problem& p = b.problem();
+    Operand copy = operand;
+    copy.strides.token = row;
+    copy.strides.head = row * operand.tokens;
+    copy.strides.batch = copy.strides.head * operand.heads;
+    copy.slot = b.workspace(p.batch * copy.strides.batch * element_bytes);
+
     WidenPush push = {};
     push.tokens = operand.tokens;
     push.batch = stride8(operand.strides.batch);
     push.head = stride8(operand.strides.head);
     push.token = stride8(operand.strides.token);
     push.heads = operand.heads;
-    push.slice_groups = uint32_t(groups);
-    return push;
-}
-
-// The operand, dense, with rows of so many elements.
-Operand denseCopy(const Operand& operand, uint64_t row)
-{
-    Operand copy = operand;
-    copy.strides.token = row;
-    copy.strides.head = row * operand.tokens;
-    copy.strides.batch = copy.strides.head * operand.heads;
+    push.slice_groups = uint32_t((invocations + kThreads - 1) / kThreads);
+    b.pass(shader, name)
+        .attend()
+        .spec({kThreads, p.head_dim, uint32_t(p.dtype)})
+        .push(push)
+        .read(offsetof(WidenPush, source), operand.slot)
+        .write(offsetof(WidenPush, wide), copy.slot)
+        .flatGroups(uint64_t(p.batch) * operand.heads * push.slice_groups,
+                    offsetof(WidenPush, first_group));
     return copy;
 }
 
-constexpr uint32_t kCopyThreads = 64;
-
-// K as 8-bit integers, a scale behind each row; see round_keys.comp. As widen() it belongs to
-// ATTEND.
+// K as 8-bit integers, with a scale behind each row; see round_keys.comp.
 Operand roundKeys(PlanBuilder& b, const Operand& operand)
 {
-    const Problem& p = b.problem();
-    Operand rounded = denseCopy(operand, p.head_dim + 8);
-    rounded.slot = b.workspace(p.batch * rounded.strides.batch);
-    const WidenPush push = copyPush(operand, (operand.tokens + kCopyThreads - 1) / kCopyThreads);
-    b.pass(Shader::attend_round_keys, "round keys")
-        .attend()
-        .spec({kCopyThreads, p.head_dim, uint32_t(p.dtype)})
-        .push(push)
-        .read(offsetof(WidenPush, source), operand.slot)
-        .write(offsetof(WidenPush, wide), rounded.slot)
-        .flatGroups(uint64_t(p.batch) * operand.heads * push.slice_groups,
-                    offsetof(WidenPush, first_group));
-    return rounded;
+    return copyRows(b, operand, Shader::attend_round_keys, "round keys", b.problem().head_dim + 8,
+                    1, operand.tokens);
 }
 
-// A dense fp32 copy of K or V. It belongs to ATTEND: lacunaCmdSelect, which may have no V, stops
-// before it.
+// K or V in fp32.
 Operand widen(PlanBuilder& b, const Operand& operand, const char* name)
 {
-    const Problem& p = b.problem();
-    Operand wide = denseCopy(operand, p.head_dim);
+    const uint32_t head_dim = b.problem().head_dim;
+    Operand wide = copyRows(b, operand, Shader::attend_widen, name, head_dim, sizeof(float),
+                            uint64_t(operand.tokens) * head_dim / 8);
     wide.dtype = LACUNA_DTYPE_F32;
-    wide.slot = b.workspace(p.batch * wide.strides.batch * sizeof(float));
-    const WidenPush push = copyPush(
-        operand, (uint64_t(operand.tokens) * p.head_dim / 8 + kCopyThreads - 1) / kCopyThreads);
-    b.pass(Shader::attend_widen, name)
-        .attend()
-        .spec({kCopyThreads, p.head_dim, uint32_t(p.dtype)})
-        .push(push)
-        .read(offsetof(WidenPush, source), operand.slot)
-        .write(offsetof(WidenPush, wide), wide.slot)
-        .flatGroups(uint64_t(p.batch) * operand.heads * push.slice_groups,
-                    offsetof(WidenPush, first_group));
     return wide;
 }
 
