@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # lacuna::jit: the caller's own GLSL in the kernels of ATTEND, compiled at run time by shaderc.
 
-# Embeds the sources of the modules of `config` that use attend/keep.glsl, and of all files they may include.
+# Embeds the sources of the modules of `config` that use attend/keep.glsl, and of all files they may include. Those of
+# matrices with sums in fp16 are left out: rare, and each would be compiled for every function of the caller's.
 function(lacuna_embed_kernel_sources target config)
     cmake_path(ABSOLUTE_PATH config NORMALIZE)
     cmake_path(GET config PARENT_PATH source_dir)
@@ -31,7 +32,7 @@ function(lacuna_embed_kernel_sources target config)
     set(JIT_KERNELS "")
     foreach(name IN LISTS names)
         file(STRINGS "${${name}_source}" keeps REGEX "#include \"attend/(keep|lanes|softmax).glsl\"")
-        if(keeps)
+        if(keeps AND NOT name MATCHES "^attend_coopmat_.*half")
             cmake_path(RELATIVE_PATH ${name}_source BASE_DIRECTORY "${source_dir}" OUTPUT_VARIABLE path)
             list(TRANSFORM ${name}_macros REPLACE "^-D" "")
             list(JOIN ${name}_macros " " macros)

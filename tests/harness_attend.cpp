@@ -3,6 +3,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "harness_attend.h"
 
+#include "harness_sums.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -29,7 +31,7 @@ enum class Arithmetic
 {
     F32,
     Matrices, // fp16 operands
-    HalfSums, // those and short sums in fp16, see lane_sums_half.glsl; drivers may split its fma()
+    HalfSums, // those and short sums in fp16, see ShortSums; drivers may split a fused multiply-add
     Integers, // Q K^T of 8-bit integers, see lane_sums_int.glsl
 };
 
@@ -76,7 +78,8 @@ IntegerRow integersOf(const float* token, uint32_t head_dim, float scale)
 }
 
 // One logit, in base 2.
-float modelLogit(const Problem& p, const float* q, const float* k, Arithmetic arithmetic)
+float modelLogit(const Problem& p, const float* q, const float* k, Arithmetic arithmetic,
+                 const ShortSums& sums)
 {
     const float scale = float(p.scale * std::log2(std::exp(1.0)));
     if (arithmetic == Arithmetic::Integers)
@@ -94,22 +97,24 @@ float modelLogit(const Problem& p, const float* q, const float* k, Arithmetic ar
             sum += operand(q[i], arithmetic) * operand(k[i], arithmetic);
         return sum * scale;
     }
-    constexpr uint32_t kChain = 16;
-    for (uint32_t first = 0; first < p.head_dim; first += kChain)
-    {
-        float chain[2] = {}; // of even and of odd channels
-        for (uint32_t i = first; i < std::min(first + kChain, p.head_dim); ++i)
-            chain[i % 2] = half(
-                chain[i % 2] + half(operand(scale * q[i], arithmetic) * operand(k[i], arithmetic)));
-        sum += chain[0] + chain[1];
-    }
+    const uint32_t channels = sums.chains * sums.products;
+    for (uint32_t first = 0; first < p.head_dim; first += channels)
+        for (uint32_t part = 0; part < sums.chains; ++part)
+        {
+            float chain = 0;
+            for (uint32_t i = first + part; i < std::min(first + channels, p.head_dim);
+                 i += sums.chains)
+                chain = half(chain + half(operand(scale * q[i], arithmetic) *
+                                          operand(k[i], arithmetic)));
+            sum += chain;
+        }
     return sum;
 }
 
 // The same for the weights of all keys: adds their values to `out`, and returns the sum of weights.
 float modelWeights(const std::vector<float>& logits, float row_max,
                    const std::vector<const float*>& values, Arithmetic arithmetic,
-                   std::vector<float>& out)
+                   const ShortSums& sums, std::vector<float>& out)
 {
     float sum = 0;
     if (arithmetic != Arithmetic::HalfSums)
@@ -123,13 +128,12 @@ float modelWeights(const std::vector<float>& logits, float row_max,
         }
         return sum;
     }
-    constexpr size_t kStep = 4;
-    for (size_t first = 0; first < logits.size(); first += kStep)
+    for (size_t first = 0; first < logits.size(); first += sums.keys)
     {
-        const size_t end = std::min(first + kStep, logits.size());
-        const float step_max =
-            *std::max_element(logits.begin() + ptrdiff_t(first), logits.begin() + ptrdiff_t(end)) +
-            3;
+        const size_t end = std::min(first + sums.keys, logits.size());
+        const float step_max = *std::max_element(logits.begin() + ptrdiff_t(first),
+                                                 logits.begin() + ptrdiff_t(end)) +
+                               float(sums.headroom);
         const float grow = std::exp2(step_max - row_max);
         for (size_t n = first; n < end; ++n)
             sum += grow * std::exp2(logits[n] - step_max);
@@ -147,7 +151,7 @@ float modelWeights(const std::vector<float>& logits, float row_max,
 
 // One query as the kernel computes it, in the kernel's precision and a plain order of sums.
 Row modelRow(const Problem& p, const Inputs& in, const uint8_t* mask, uint32_t head, uint32_t query,
-             Arithmetic arithmetic)
+             Arithmetic arithmetic, const ShortSums& sums)
 {
     const uint32_t batch = head / p.q_heads, d = p.head_dim;
     const size_t key_base = size_t(batch * p.kv_heads + p.keyHead(head % p.q_heads)) * p.k_len * d;
@@ -160,12 +164,12 @@ Row modelRow(const Problem& p, const Inputs& in, const uint8_t* mask, uint32_t h
         {
             const size_t at = key_base + size_t(key) * d;
             values.push_back(&in.v[at]);
-            logits.push_back(modelLogit(p, q, &in.k[at], arithmetic));
+            logits.push_back(modelLogit(p, q, &in.k[at], arithmetic, sums));
             row_max = std::max(row_max, logits.back());
         }
 
     std::vector<float> out(d);
-    const float sum = modelWeights(logits, row_max, values, arithmetic, out);
+    const float sum = modelWeights(logits, row_max, values, arithmetic, sums, out);
     Row row;
     for (const float logit : logits)
         row.largest_logit = std::max(row.largest_logit, double(std::abs(logit)));
@@ -189,13 +193,17 @@ void checkRounding(const Case& c, const Inputs& in, const std::vector<uint8_t>& 
     attendReference(p, in.q.data(), in.k.data(), in.v.data(), 0, p.q_len,
                     mask.empty() ? nullptr : mask.data(), out.data(), lse.data());
 
+    const Arithmetic arithmetic = arithmeticOf(c.desc);
+    const ShortSums sums =
+        arithmetic == Arithmetic::HalfSums ? shortSumsOf(c.desc) : ShortSums();
     double error = 0, model_error = 0, lse_error = 0, model_lse_error = 0, v_max = 0, logit_max = 0;
     for (float v : in.v)
         v_max = std::max(v_max, double(std::abs(v))); // NaN compares false
     for (uint32_t row = 0; row < lse.size(); ++row)
     {
         const uint8_t* kept = mask.empty() ? nullptr : &mask[size_t(row) * p.k_len];
-        const Row model = modelRow(p, in, kept, row / p.q_len, row % p.q_len, arithmeticOf(c.desc));
+        const Row model =
+            modelRow(p, in, kept, row / p.q_len, row % p.q_len, arithmetic, sums);
         const auto difference = [](double a, double b)
         {
             return a == b              ? 0

@@ -55,9 +55,12 @@ std::vector<Case> allCases()
             for (const LacunaDtype dtype : {LACUNA_DTYPE_F16, LACUNA_DTYPE_F32})
                 for (const uint32_t head_dim : {64u, 128u})
                     cases.push_back({method["name"], dtype, head_dim, tier, in_shared_memory});
-    for (const LacunaSums sums : {LACUNA_SUMS_F16, LACUNA_SUMS_I32})
+    for (const auto& [tier, in_shared_memory] :
+         {std::pair{LACUNA_TIER_SCALAR, false}, {LACUNA_TIER_COOPMAT, false}, {LACUNA_TIER_COOPMAT, true}})
         for (const uint32_t head_dim : {64u, 128u})
-            cases.push_back({"dense", LACUNA_DTYPE_F16, head_dim, LACUNA_TIER_SCALAR, false, sums});
+            cases.push_back({"dense", LACUNA_DTYPE_F16, head_dim, tier, in_shared_memory, LACUNA_SUMS_F16});
+    for (const uint32_t head_dim : {64u, 128u})
+        cases.push_back({"dense", LACUNA_DTYPE_F16, head_dim, LACUNA_TIER_SCALAR, false, LACUNA_SUMS_I32});
     return cases;
 }
 

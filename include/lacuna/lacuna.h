@@ -216,16 +216,19 @@ typedef enum LacunaDtype
 typedef enum LacunaSums
 {
     LACUNA_SUMS_F32 = 0, /* always right; 16-bit inputs are exact */
-    /* On request only, where packed multiply-adds are worth the accuracy: fp16 products, and fp16 sums of a few of
-     * them, 16 channels of Q K^T and the keys of one step in P V, which are then added up in fp32.
+    /* On request only, where packed multiply-adds or faster matrices are worth the accuracy: fp16 products, and fp16
+     * sums of m channels of Q K^T and of the n keys of one step in P V, which are then added up in fp32. m is 8 in
+     * tier scalar and D in coopmat, n as `explain` says.
      *
-     * Accuracy  scale * q, k, v and weights are rounded to fp16, and so is each sum. A logit is off by up to 0.005 *
-     *           scale * sum of |q_i k_i|; the share of a step of n keys in out by up to 2^-11 * (n + 2) of its sum of
-     *           |w v|, n as `explain` says. Neither grows with Nk. Numbers below 2^-14 may count as 0.
-     * Range     Beyond 65504, log2(e) * scale * q, k and v count as that. Sums of values stay finite. Where 8 products
+     * Accuracy  scale * q, k, v and weights are rounded to fp16, and so is each sum. A logit is off by up to 2^-11 *
+     *           (m + 2) * scale * sum of |q_i k_i|; the share of a step in out by up to 2^-11 * (n + 2) of its sum of
+     *           |w v|. Neither grows with Nk. Numbers below 2^-14 may count as 0, weights in coopmat below n / 2^13 of
+     *           their step's largest.
+     * Range     Beyond 65504, log2(e) * scale * q, k and v count as that. Sums of values stay finite. Where m products
      *           of a logit sum to more, it counts as a huge one of either sign, 2^21 in base 2: out and lse are wrong
      *           then, but never NaN.
-     * Tiers     scalar, on devices with shaderFloat16; the others refuse it. A CPU is slower with it. */
+     * Tiers     scalar, on devices with shaderFloat16; coopmat, where the driver lists fp16 x fp16 -> fp16 matrices and
+     *           the caller brings no kernels; coopmat2 refuses it. A CPU is slower with it. */
     LACUNA_SUMS_F16 = 1,
     /* On request only, where integer dot products are fast: each query and each key becomes 8-bit integers times one
      * scale, the largest of its numbers / 127 (SageAttention, arXiv 2410.02367, per token), and Q K^T is summed up

@@ -1,5 +1,5 @@
 #version 460
-// coopmat.comp - ATTEND with cooperative matrices of any shape, on fp16 operands; all sums in fp32.
+// coopmat.comp - ATTEND with cooperative matrices of any shape, on fp16 operands.
 //
 // SPDX-License-Identifier: Apache-2.0
 //
@@ -34,6 +34,9 @@
 //          +--------+                +----------+
 //   strip  | q_tile |  x  K^T -> S -> softmax -> P  x  V -> O
 //          +--------+
+//
+// All sums are fp32; with LACUNA_SUMS 1 they are fp16 as far as they are short, see
+// matrix_sums_half.glsl.
 //
 // Subgroup (strip, slice) owns the rows of its strip and every kSlices-th column tile of S and O.
 // Trip counts are uniform in a workgroup. Loops over the list test at their end: see memory.glsl.

@@ -12,6 +12,7 @@
 //       16 kComponents    of an accumulator in one lane
 //       17 kSlots, 18 kSlotStep, 19 kRowLanes: see lanes.glsl
 //       20 kChain         how P becomes an operand, see weightsFrom()
+// With LACUNA_SUMS 1 sums are fp16 as far as they are short, see matrix_sums_half.glsl.
 // shared tile.glsl, lanes.glsl; sharedBytes() in attend_coopmat.cpp counts them
 //
 // Trip counts are uniform in a workgroup. Loops over the list test at their end: see memory.glsl.
@@ -30,11 +31,46 @@
 #include "attend/lanes.glsl"
 #include "attend/store.glsl"
 
-// 1. S = Q K^T, not scaled.
+// 1. S = Q K^T
 void scoreTiles(Rows keys)
 {
     LACUNA_MATRIX_LOOP for (uint t = 0; t < kTilesS; ++t)
         scoreKeys(keys, t * kTileKeys, t);
+}
+
+// P of the tiles from `first` on as the operand of a product. Its component has the element of an
+// accumulator's component of the same lane, in one of two orders; or it goes through memory.
+void weightsFrom(uint m, uint first)
+{
+    const uint place = placeOf(m, first * kTileKeys);
+    if (kChain == kThroughMemory)
+    {
+        coopMatLoad(p[place], weight,
+                    (strip() * kTilesM + m) * kTileQueries * kWeightStride + first * kTileKeys,
+                    kWeightStride, kRowsOfQueries);
+        return;
+    }
+    Weights gathered;
+    [[unroll]] for (uint t = 0; t < kWeighTiles; ++t)
+    {
+        const Accumulator tile = s[m * kTilesS + first + t];
+        [[unroll]] for (uint i = 0; i < kComponents; ++i)
+            gathered[kChain == kTileByTile ? t * kComponents + i : i * kWeighTiles + t] =
+                float16_t(tile[i]);
+    }
+    p[place] = gathered;
+}
+
+// With sums in fp16: O = shrink * O + grow * sums
+void addUp(uint m, uint n, Accumulator sums)
+{
+    Accumulator tile = o[m * kTilesN + n];
+    [[unroll]] for (uint i = 0; i < kComponents; ++i)
+    {
+        const uint at = m * kSlots + slotOf(i);
+        tile[i] = tile[i] * row_shrink[at] + sums[i] * row_grow[at];
+    }
+    o[m * kTilesN + n] = tile;
 }
 
 // 3. O += P V

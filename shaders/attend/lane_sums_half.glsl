@@ -12,10 +12,10 @@
 #ifndef LACUNA_ATTEND_LANE_SUMS_HALF_GLSL
 #define LACUNA_ATTEND_LANE_SUMS_HALF_GLSL
 
+#include "attend/checked_logit.glsl"
 #include "attend/lane_tile.glsl"
 
-const uint kChain = 4;             // quads; 8 products in each half
-const float kLogitLimit = 2097152; // above kHeadDim / 4 / kChain times two halves of 65504
+const uint kChain = 4; // quads; 8 products in each half
 // Weights are at most 2^-kHeadroom: that of a step's keys sum to 1/2 at most.
 const uint kHeadroom = kKeys <= 2 ? 2 : kKeys <= 4 ? 3 : kKeys <= 8 ? 4 : 5;
 
@@ -67,14 +67,6 @@ void scoreKeys(uint part)
                     s[n] += float(chain[n].x) + float(chain[n].y);
             }
     }
-}
-
-// A logit that is infinite, or no number because both signs were, is a huge one of its sign. As
-// integers, positive numbers rise up to infinity and NaN, and so do negative ones without a sign.
-float checkedLogit(float logit)
-{
-    const int bits = min(floatBitsToInt(logit), floatBitsToInt(kLogitLimit));
-    return uintBitsToFloat(min(uint(bits), floatBitsToUint(-kLogitLimit)));
 }
 
 // Online softmax, and O += P V.

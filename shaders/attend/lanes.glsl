@@ -23,6 +23,8 @@ uint spots[(kComponents + 3) / 4]; // the key of each component in its tile, a b
 uint slot_row[kSlots];             // the query of each slot in its tile
 float row_max[kTilesM * kSlots];
 float row_sum[kTilesM * kSlots]; // over the keys of this lane, see finishRows()
+float row_shrink[kTilesM * kSlots]; // what O is scaled by in this step
+float row_grow[kTilesM * kSlots];   // and what is added to it then
 Query query[kTilesM * kSlots];
 
 uint slotOf(uint component)
@@ -104,7 +106,7 @@ void takeLogits(AttendParams params, AttendItem item, Step taken, uint m, inout 
         Accumulator tile = s[m * kTilesS + t];
         [[unroll]] for (uint i = 0; i < kComponents; ++i)
         {
-            float logit = tile[i] * params.scale_log2;
+            float logit = logitOfSum(params, tile[i]);
             if (kSoftCap)
                 logit = softCap(logit, params.cap_log2);
             tile[i] = logit;
@@ -120,15 +122,16 @@ void takeLogits(AttendParams params, AttendItem item, Step taken, uint m, inout 
 }
 
 // From logits to P, in place or in shared memory.
-void takeWeights(uint m, float top[kSlots])
+void takeWeights(uint m, float base[kSlots])
 {
     LACUNA_MATRIX_LOOP for (uint t = 0; t < kTilesS; ++t)
     {
         Accumulator tile = s[m * kTilesS + t];
         [[unroll]] for (uint i = 0; i < kComponents; ++i)
         {
-            tile[i] = exp2(tile[i] - top[slotOf(i)]);
-            row_sum[m * kSlots + slotOf(i)] += tile[i];
+            const uint at = m * kSlots + slotOf(i);
+            tile[i] = exp2(tile[i] - base[slotOf(i)]);
+            row_sum[at] += row_grow[at] * tile[i];
             if (kChain == kThroughMemory)
                 weight[rowOf(m, slotOf(i)) * kWeightStride + columnOf(t, i)] = float16_t(tile[i]);
         }
@@ -137,60 +140,42 @@ void takeWeights(uint m, float top[kSlots])
     }
 }
 
-// 2. From S to P; O and the sums shrink where a maximum has grown.
+// 2. From S to P; the sums shrink where a maximum has grown, and so does O, see also addUp().
 void softmaxTiles(AttendParams params, AttendItem item, Step taken)
 {
     if (kChain == kThroughMemory)
         subgroupBarrier(); // the step before has read weight
     LACUNA_MATRIX_LOOP for (uint m = 0; m < kTilesM; ++m)
     {
-        float top[kSlots], factor[kSlots];
+        float top[kSlots];
         [[unroll]] for (uint slot = 0; slot < kSlots; ++slot)
-            top[slot] = row_max[m * kSlots + slot];
+            top[slot] = kLowest;
         takeLogits(params, item, taken, m, top);
         bool has_grown = false;
         [[unroll]] for (uint slot = 0; slot < kSlots; ++slot)
         {
-            top[slot] = rowMaximum(top[slot]);
-            factor[slot] = exp2(row_max[m * kSlots + slot] - top[slot]);
-            has_grown = has_grown || factor[slot] != 1;
-            row_max[m * kSlots + slot] = top[slot];
-            row_sum[m * kSlots + slot] *= factor[slot];
+            const uint at = m * kSlots + slot;
+            const float step_max = rowMaximum(top[slot]);
+            const float new_max = max(row_max[at], step_max);
+            top[slot] = weightBase(step_max, new_max);
+            row_grow[at] = weightGrowth(top[slot], new_max);
+            row_shrink[at] = exp2(row_max[at] - new_max);
+            has_grown = has_grown || row_shrink[at] != 1;
+            row_max[at] = new_max;
+            row_sum[at] *= row_shrink[at];
         }
         takeWeights(m, top);
-        if (subgroupAny(has_grown)) // the rarer, the longer the row
+        if (!kHalfSums && subgroupAny(has_grown)) // the rarer, the longer the row
             LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
             {
                 Accumulator tile = o[m * kTilesN + n];
                 [[unroll]] for (uint i = 0; i < kComponents; ++i)
-                    tile[i] *= factor[slotOf(i)];
+                    tile[i] *= row_shrink[m * kSlots + slotOf(i)];
                 o[m * kTilesN + n] = tile;
             }
     }
     if (kChain == kThroughMemory)
         subgroupBarrier();
-}
-
-// P of the tiles from `first` on as the operand of a product. Its component has the element of an
-// accumulator's component of the same lane, in one of two orders; or it goes through memory.
-void weightsFrom(uint m, uint first)
-{
-    if (kChain == kThroughMemory)
-    {
-        coopMatLoad(p[m], weight,
-                    (strip() * kTilesM + m) * kTileQueries * kWeightStride + first * kTileKeys,
-                    kWeightStride, kRowsOfQueries);
-        return;
-    }
-    Weights gathered;
-    [[unroll]] for (uint t = 0; t < kWeighTiles; ++t)
-    {
-        const Accumulator tile = s[m * kTilesS + first + t];
-        [[unroll]] for (uint i = 0; i < kComponents; ++i)
-            gathered[kChain == kTileByTile ? t * kComponents + i : i * kWeighTiles + t] =
-                float16_t(tile[i]);
-    }
-    p[m] = gathered;
 }
 
 #endif

@@ -35,10 +35,19 @@ const int kRowsOfKeys = gl_CooperativeMatrixLayoutColumnMajor;
 const int kRowsOfValues = gl_CooperativeMatrixLayoutRowMajor;
 #endif
 
+// Matrices of P that are held at once, each of kWeighK keys.
+const uint kGroups = kHalfSums ? kKeys / kWeighK : 1;
+
 Queries held[kHoldQ ? kTilesM * kScoreSteps : 1];
 Accumulator s[kTilesM * kTilesS];
-Weights p[kTilesM];
+Weights p[kTilesM * kGroups];
 Accumulator o[kTilesM * kTilesN];
+
+// Where that of these keys is in p.
+uint placeOf(uint m, uint key)
+{
+    return m * kGroups + key / kWeighK % kGroups;
+}
 
 // K or V of one step: in kv_tile, or where they are.
 struct Rows
@@ -71,46 +80,42 @@ void holdQueries()
             held[m * kScoreSteps + d] = stagedQueries(m, d);
 }
 
-// S, not scaled, of the kTileKeys keys from column `key` of the step on: the tile `t` of s.
-void scoreKeys(Rows keys, uint key, uint t)
+Queries heldQueries(uint m, uint d)
 {
-    LACUNA_MATRIX_LOOP for (uint m = 0; m < kTilesM; ++m)
-        s[m * kTilesS + t] = Accumulator(0);
-    LACUNA_MATRIX_LOOP for (uint d = 0; d < kScoreSteps; ++d)
-    {
-        Keys k;
-        if (kDirect && keys.is_direct)
-            coopMatLoad(k, Uvec4Array(keys.base).at, key * keys.stride + d * (kScoreK / 8),
-                        keys.stride, kRowsOfKeys);
-        else
-            coopMatLoad(k, kv_tile, key * kStride + d * (kScoreK / 8), kStride, kRowsOfKeys);
-        LACUNA_MATRIX_LOOP for (uint m = 0; m < kTilesM; ++m)
-        {
-            if (kHoldQ)
-                s[m * kTilesS + t] =
-                    LACUNA_PRODUCT(held[m * kScoreSteps + d], k, s[m * kTilesS + t]);
-            else
-                s[m * kTilesS + t] =
-                    LACUNA_PRODUCT(stagedQueries(m, d), k, s[m * kTilesS + t]);
-        }
-    }
+    if (kHoldQ)
+        return held[m * kScoreSteps + d];
+    return stagedQueries(m, d);
 }
 
-// O += p V of the kWeighK keys from column `key` of the step on.
-void weighKeys(Rows values, uint key)
+// Channels of the kTileKeys keys from column `key` of the step on.
+Keys loadKeys(Rows keys, uint key, uint d)
 {
-    LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
-    {
-        Values v;
-        const uint octet = (n * kSlices + slice()) * (kTileKeys / 8);
-        if (kDirect && values.is_direct)
-            coopMatLoad(v, Uvec4Array(values.base).at, key * values.stride + octet, values.stride,
-                        kRowsOfValues);
-        else
-            coopMatLoad(v, kv_tile, key * kStride + octet, kStride, kRowsOfValues);
-        LACUNA_MATRIX_LOOP for (uint m = 0; m < kTilesM; ++m)
-            o[m * kTilesN + n] = LACUNA_PRODUCT(p[m], v, o[m * kTilesN + n]);
-    }
+    Keys k;
+    if (kDirect && keys.is_direct)
+        coopMatLoad(k, Uvec4Array(keys.base).at, key * keys.stride + d * (kScoreK / 8), keys.stride,
+                    kRowsOfKeys);
+    else
+        coopMatLoad(k, kv_tile, key * kStride + d * (kScoreK / 8), kStride, kRowsOfKeys);
+    return k;
 }
+
+// The n-th channels of this subgroup, of the kWeighK keys from column `key` of the step on.
+Values loadValues(Rows values, uint key, uint n)
+{
+    Values v;
+    const uint octet = (n * kSlices + slice()) * (kTileKeys / 8);
+    if (kDirect && values.is_direct)
+        coopMatLoad(v, Uvec4Array(values.base).at, key * values.stride + octet, values.stride,
+                    kRowsOfValues);
+    else
+        coopMatLoad(v, kv_tile, key * kStride + octet, kStride, kRowsOfValues);
+    return v;
+}
+
+#if LACUNA_SUMS == 1 // the products and sums
+#include "attend/matrix_sums_half.glsl"
+#else
+#include "attend/matrix_sums.glsl"
+#endif
 
 #endif

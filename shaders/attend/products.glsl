@@ -8,7 +8,9 @@
 
 #include "attend/matrices.glsl"
 
-// 1. S = Q K^T, not scaled.
+Accumulator factors[kTilesM * kFactors]; // of rows, with sums in fp16: shrink, then grow
+
+// 1. S = Q K^T
 void scoreTiles(Rows keys)
 {
     LACUNA_MATRIX_LOOP for (uint column = slice() * kN; column < kKeys; column += kSlices * kN)
@@ -24,23 +26,25 @@ void scoreTiles(Rows keys)
 void weighColumns(Rows values, uint key)
 {
     LACUNA_MATRIX_LOOP for (uint m = 0; m < kTilesM; ++m)
-        coopMatLoad(p[m], weight, (strip() * kTilesM + m) * kM * kWeightStride + key / 2,
-                    kWeightStride, gl_CooperativeMatrixLayoutRowMajor);
+        coopMatLoad(p[placeOf(m, key)], weight,
+                    (strip() * kTilesM + m) * kM * kWeightStride + key / 2, kWeightStride,
+                    gl_CooperativeMatrixLayoutRowMajor);
     weighKeys(values, key);
 }
 
-// `shrink` of each row in all columns of a tile. A load with stride 0 repeats the one number; where
-// it is not trusted, the tile is made where S was, by the subgroup that stored S there.
-Accumulator shrinkTile(uint m)
+// `shrink` of each row, from `first` on, in all columns of a tile. A load with stride 0 repeats the
+// one number; where it is not trusted, the tile is made where S was, by the subgroup that stored S
+// there.
+Accumulator factorTile(uint m, uint first)
 {
     const uint row = (strip() * kTilesM + m) * kM, column = slice() * kN;
     Accumulator factor;
     if (kBroadcast)
-        coopMatLoad(factor, shrink, row, 0, gl_CooperativeMatrixLayoutColumnMajor);
+        coopMatLoad(factor, shrink, first + row, 0, gl_CooperativeMatrixLayoutColumnMajor);
     else
     {
         for (uint i = gl_SubgroupInvocationID; i < kM * kN; i += kSubgroupSize)
-            score[(row + i / kN) * kScoreStride + column + i % kN] = shrink[row + i / kN];
+            score[(row + i / kN) * kScoreStride + column + i % kN] = shrink[first + row + i / kN];
         barrier();
         coopMatLoad(factor, score, row * kScoreStride + column, kScoreStride,
                     gl_CooperativeMatrixLayoutRowMajor);
@@ -49,16 +53,29 @@ Accumulator shrinkTile(uint m)
     return factor;
 }
 
+// With sums in fp16: O = shrink * O + grow * sums
+void addUp(uint m, uint n, Accumulator sums)
+{
+    const uint last = m * kFactors + kFactors - 1;
+    o[m * kTilesN + n] = o[m * kTilesN + n] * factors[m * kFactors] + sums * factors[last];
+}
+
 // 3. O = shrink * O + P V
 void weighTiles(Rows values)
 {
     LACUNA_MATRIX_LOOP for (uint m = 0; m < kTilesM; ++m)
     {
-        const Accumulator factor = shrinkTile(m);
-        LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
-            o[m * kTilesN + n] = o[m * kTilesN + n] * factor;
+        const Accumulator factor = factorTile(m, 0);
+        if (kHalfSums)
+        {
+            factors[m * kFactors] = factor;
+            factors[m * kFactors + kFactors - 1] = factorTile(m, kRows);
+        }
+        else
+            LACUNA_MATRIX_LOOP for (uint n = 0; n < kTilesN; ++n)
+                o[m * kTilesN + n] = o[m * kTilesN + n] * factor;
     }
-    if (kSubgroupSize < 32)
+    if (kSubgroupSize < 32 && !kHalfSums)
     {
         // Narrow subgroups have few registers: Mesa 25.0.7 ANV spills at D=128 when it unrolls
         // this, on DG2 also in one rolled loop, but not with a loop of one step inside it.

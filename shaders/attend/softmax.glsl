@@ -8,6 +8,7 @@
 #include "attend/score_tile.glsl" // first: it has the constants
 
 #include "attend/keep.glsl"
+#include "attend/matrices.glsl"
 
 const uint kLanesPerRow = kThreads > kRows ? kThreads / kRows : 1; // within a subgroup
 const uint kRowsAtOnce = kThreads / kLanesPerRow;
@@ -29,10 +30,10 @@ void startRows(AttendParams params, AttendItem item)
     }
 }
 
-// In base 2, of the product at score[at] of a row and `key`.
+// In base 2, of the sum at score[at] of a row and `key`.
 float logitOf(AttendParams params, AttendItem item, uint pass, uint key, uint at)
 {
-    float logit = score[at] * params.scale_log2;
+    float logit = logitOfSum(params, score[at]);
     if (kSoftCap)
         logit = softCap(logit, params.cap_log2);
     return keptLogit(params, item, query[pass], keyAt(params, item, key), logit);
@@ -46,14 +47,16 @@ void softmaxRows(AttendParams params, AttendItem item, Step taken)
     {
         const uint row = pass * kRowsAtOnce + threadIndex() / kLanesPerRow;
         const uvec2 kept = keptColumns(params, query[pass], taken.key, taken.count);
-        float new_max = row_max[pass];
+        float step_max = kLowest;
         for (uint j = part; j < kept.y; j += kLanesPerRow)
             if (j >= kept.x)
-                new_max = max(new_max, logitOf(params, item, pass, keyOf(taken, j),
-                                               row * kScoreStride + j));
+                step_max = max(step_max, logitOf(params, item, pass, keyOf(taken, j),
+                                                 row * kScoreStride + j));
         [[unroll]] for (uint step = 1; step < kLanesPerRow; step *= 2)
-            new_max = max(new_max, subgroupShuffleXor(new_max, step));
+            step_max = max(step_max, subgroupShuffleXor(step_max, step));
 
+        const float new_max = max(row_max[pass], step_max);
+        const float base = weightBase(step_max, new_max), grow = weightGrowth(base, new_max);
         const float factor = exp2(row_max[pass] - new_max);
         float sum = 0;
         for (uint j = part; j < kKeys / 2; j += kLanesPerRow)
@@ -63,16 +66,18 @@ void softmaxRows(AttendParams params, AttendItem item, Step taken)
             const bool keeps_high = 2 * j + 1 >= kept.x && 2 * j + 1 < kept.y;
             float low = 0, high = 0;
             if (keeps_low)
-                low = exp2(logitOf(params, item, pass, keyOf(taken, 2 * j), at) - new_max);
+                low = exp2(logitOf(params, item, pass, keyOf(taken, 2 * j), at) - base);
             if (keeps_high)
-                high = exp2(logitOf(params, item, pass, keyOf(taken, 2 * j + 1), at + 1) - new_max);
+                high = exp2(logitOf(params, item, pass, keyOf(taken, 2 * j + 1), at + 1) - base);
             weight[row * kWeightStride + j] = packHalf2x16(vec2(low, high));
             sum += low + high;
         }
         row_max[pass] = new_max;
-        row_sum[pass] = row_sum[pass] * factor + sum; // of this lane; see finishRows()
+        row_sum[pass] = row_sum[pass] * factor + sum * grow; // of this lane; see finishRows()
         if (part == 0)
             shrink[row] = factor;
+        if (kHalfSums && part == 0)
+            shrink[kRows * (kFactors - 1) + row] = grow;
     }
 }
 

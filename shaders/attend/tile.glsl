@@ -4,6 +4,7 @@
 //
 // macros  LACUNA_TURNED       1: queries are the columns of an accumulator of S, 0: its rows
 //         LACUNA_HOLD_SCORES  1: all S of a step is in registers
+//         LACUNA_SUMS         1: sums are fp16 as far as they are short, see matrix_sums_half.glsl
 //
 // Rows are fp16, 8 channels in a uvec4, and zero where there is no row or no channel: a weight of 0
 // times whatever lay there before could be NaN. The host sees to it that all counts but kHeadDim
@@ -42,6 +43,7 @@ layout(constant_id = 24) const bool kSoftCap = true;
 #include "attend/keep.glsl"
 #include "attend/walk.glsl"
 
+const bool kHalfSums = LACUNA_SUMS == 1;
 const uint kStrips = kThreads / kSubgroupSize / kSlices;
 const uint kTileQueries = LACUNA_TURNED == 1 ? kN : kM; // of an accumulator
 const uint kTileKeys = LACUNA_TURNED == 1 ? kM : kN;    // or channels
@@ -62,7 +64,9 @@ const uint kTileRows = kHoldQ && kRows > kKeys ? kRows : kKeys;
 shared uvec4 q_tile[kHoldQ ? 1 : kRows * kStride];
 shared uvec4 kv_tile[kTileRows * kStride];
 shared uint key_at[kKeys]; // of a step with keys of several spans
-shared float shrink[kRows]; // what a row of O is scaled by
+// What a row of O is scaled by; and where S is in shared memory, behind that what is added to it.
+const uint kFactors = kHalfSums && LACUNA_HOLD_SCORES == 0 ? 2 : 1;
+shared float shrink[kRows * kFactors];
 
 uint strip()
 {
@@ -77,16 +81,29 @@ uint threadIndex()
     return gl_SubgroupID * kSubgroupSize + gl_SubgroupInvocationID;
 }
 
-// 8 channels as fp16. What fp16 cannot hold becomes its largest number: infinity times a weight of
-// 0 would be NaN.
+// What fp16 cannot hold becomes its largest number: infinity times a weight of 0 would be NaN.
+uvec4 toHalves(Octet octet)
+{
+    const vec4 limit = vec4(65504);
+    return uvec4(packHalf4(clamp(octet.low, -limit, limit)),
+                 packHalf4(clamp(octet.high, -limit, limit)));
+}
+
+// 8 channels as fp16.
 uvec4 loadHalves(uvec2 base, uint index)
 {
     if (kInputType == kF16)
         return Uvec4Array(base).at[index];
+    return toHalves(loadOctet(base, index, kInputType));
+}
+
+// The same of a query; sums in fp16 are of logits, which are smaller than products.
+uvec4 loadQuery(AttendParams params, uvec2 base, uint index)
+{
+    if (!kHalfSums)
+        return loadHalves(base, index);
     const Octet octet = loadOctet(base, index, kInputType);
-    const vec4 limit = vec4(65504);
-    return uvec4(packHalf4(clamp(octet.low, -limit, limit)),
-                 packHalf4(clamp(octet.high, -limit, limit)));
+    return toHalves(Octet(params.scale_log2 * octet.low, params.scale_log2 * octet.high));
 }
 
 void stageQueries(AttendParams params, AttendItem item)
@@ -100,7 +117,7 @@ void stageQueries(AttendParams params, AttendItem item)
         if (position < item.end && octet < kOctets)
         {
             const uint token = tokenAt(params, item, position);
-            channels = loadHalves(base, token * params.q_token + octet);
+            channels = loadQuery(params, base, token * params.q_token + octet);
         }
         if (kHoldQ)
             kv_tile[i / kWidth * kStride + octet] = channels;

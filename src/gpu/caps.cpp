@@ -217,7 +217,8 @@ std::string matrixFault(const Properties& p)
     return {};
 }
 
-std::vector<MatrixShape> readShapes(const InstanceFunctions& vk, VkPhysicalDevice device)
+// Of products of fp16 with such sums.
+std::vector<MatrixShape> readShapes(const InstanceFunctions& vk, VkPhysicalDevice device, VkComponentTypeKHR sums)
 {
     uint32_t count = 0;
     if (!vk.vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR ||
@@ -233,15 +234,14 @@ std::vector<MatrixShape> readShapes(const InstanceFunctions& vk, VkPhysicalDevic
     {
         const VkCooperativeMatrixPropertiesKHR& s = list[i];
         if (s.AType == VK_COMPONENT_TYPE_FLOAT16_KHR && s.BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
-            s.CType == VK_COMPONENT_TYPE_FLOAT32_KHR && s.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
-            s.scope == VK_SCOPE_SUBGROUP_KHR)
+            s.CType == sums && s.ResultType == sums && s.scope == VK_SCOPE_SUBGROUP_KHR)
             shapes.push_back({s.MSize, s.NSize, s.KSize});
     }
     return shapes;
 }
 
-// Of fp16 x fp16 -> fp32, the scope of a workgroup first.
-std::vector<TileMatrices> readFlexible(const InstanceFunctions& vk, VkPhysicalDevice device)
+// The same of any size, the scope of a workgroup first.
+std::vector<TileMatrices> readFlexible(const InstanceFunctions& vk, VkPhysicalDevice device, VkComponentTypeKHR sums)
 {
     uint32_t count = 0;
     const auto query = vk.vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV;
@@ -258,8 +258,8 @@ std::vector<TileMatrices> readFlexible(const InstanceFunctions& vk, VkPhysicalDe
     for (const VkScopeKHR scope : {VK_SCOPE_WORKGROUP_KHR, VK_SCOPE_SUBGROUP_KHR})
         for (const auto& s : list)
             if (s.AType == VK_COMPONENT_TYPE_FLOAT16_KHR && s.BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
-                s.CType == VK_COMPONENT_TYPE_FLOAT32_KHR && s.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
-                s.scope == scope && s.MGranularity && s.NGranularity && s.KGranularity)
+                s.CType == sums && s.ResultType == sums && s.scope == scope && s.MGranularity && s.NGranularity &&
+                s.KGranularity)
                 found.push_back({scope == VK_SCOPE_WORKGROUP_KHR,
                                  {s.MGranularity, s.NGranularity, s.KGranularity},
                                  s.workgroupInvocations});
@@ -271,14 +271,23 @@ void readMatrices2(const InstanceFunctions& vk, VkPhysicalDevice device, const E
                    bool offered, Caps& caps)
 {
     const VkPhysicalDeviceCooperativeMatrix2FeaturesNV& f = enabled.matrix2;
-    std::vector<TileMatrices> found;
+    std::vector<TileMatrices> found, half_sums;
     if (enabled.matrix2_extension && f.cooperativeMatrixFlexibleDimensions)
-        found = readFlexible(vk, device);
+    {
+        found = readFlexible(vk, device, VK_COMPONENT_TYPE_FLOAT32_KHR);
+        half_sums = readFlexible(vk, device, VK_COMPONENT_TYPE_FLOAT16_KHR);
+    }
     for (const TileMatrices& matrices : found)
         if (!matrices.is_of_workgroup && !caps.has_flexible_shapes)
         {
             caps.has_flexible_shapes = true;
             caps.flexible_granularity = matrices.granularity;
+        }
+    for (const TileMatrices& matrices : half_sums)
+        if (!matrices.is_of_workgroup && !caps.has_flexible_half_sums)
+        {
+            caps.has_flexible_half_sums = true;
+            caps.half_sum_granularity = matrices.granularity;
         }
 
     std::erase_if(found,
@@ -327,7 +336,8 @@ void readMatrices(const InstanceFunctions& vk, VkPhysicalDevice device, const En
     if (!caps.matrix_refusal.empty())
         return;
 
-    caps.matrix_shapes = readShapes(vk, device);
+    caps.matrix_shapes = readShapes(vk, device, VK_COMPONENT_TYPE_FLOAT32_KHR);
+    caps.half_sum_shapes = readShapes(vk, device, VK_COMPONENT_TYPE_FLOAT16_KHR);
     if (caps.matrix_shapes.empty())
         caps.matrix_refusal = "the driver lists no fp16 x fp16 -> fp32 matrix shape of subgroup scope";
 }

@@ -69,6 +69,10 @@ struct Caps
     std::vector<MatrixShape> matrix_shapes;
     bool has_flexible_shapes = false; // NV flexible dimensions: any multiple of the granularity below
     MatrixShape flexible_granularity;
+    // The same of products with C in fp16.
+    std::vector<MatrixShape> half_sum_shapes;
+    bool has_flexible_half_sums = false;
+    MatrixShape half_sum_granularity;
     std::string matrix_refusal;
     std::string broadcast_refusal; // why a load with stride 0 is not trusted; empty: it is
 

@@ -28,11 +28,26 @@ bool isEnumerated(const Caps& caps, const MatrixShape& shape)
            caps.matrix_shapes.end();
 }
 
+namespace
+{
+
+bool isMultiple(const MatrixShape& shape, const MatrixShape& g)
+{
+    return g.m && g.n && g.k && shape.m % g.m == 0 && shape.n % g.n == 0 && shape.k % g.k == 0;
+}
+
+} // namespace
+
 bool isFlexible(const Caps& caps, const MatrixShape& shape)
 {
-    const MatrixShape& g = caps.flexible_granularity;
-    return caps.has_flexible_shapes && g.m && g.n && g.k && shape.m % g.m == 0 &&
-           shape.n % g.n == 0 && shape.k % g.k == 0;
+    return caps.has_flexible_shapes && isMultiple(shape, caps.flexible_granularity);
+}
+
+bool hasHalfSums(const Caps& caps, const MatrixShape& shape)
+{
+    const auto& listed = caps.half_sum_shapes;
+    return std::find(listed.begin(), listed.end(), shape) != listed.end() ||
+           (caps.has_flexible_half_sums && isMultiple(shape, caps.half_sum_granularity));
 }
 
 // Most work per product first; 16 columns feed every known matrix unit, more only lengthen the

@@ -18,6 +18,7 @@ namespace lacuna
 bool isUsable(const MatrixShape& shape);
 bool isEnumerated(const Caps& caps, const MatrixShape& shape);
 bool isFlexible(const Caps& caps, const MatrixShape& shape);
+bool hasHalfSums(const Caps& caps, const MatrixShape& shape); // the product with C in fp16
 MatrixShape preferredShape(const Caps& caps); // m == 0: none is usable
 // A CPU exchanges numbers between lanes once for each product: the deeper, the faster. `depth` is a
 // multiple of the depth to be, D or the keys of a step.

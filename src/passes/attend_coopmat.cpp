@@ -68,6 +68,7 @@ struct Tile
     uint32_t subgroup_size, strips, slices, tiles, keys, pad;
     bool holds_q, is_direct, broadcasts;
     const MatrixLayout* layout; // of S in registers; null: S and P are in shared memory
+    bool has_half_sums = false;
 
     uint32_t threads() const { return subgroup_size * strips * slices; }
     bool isTurned() const { return layout && layout->is_turned; }
@@ -96,7 +97,8 @@ uint32_t sharedBytes(const Tile& t, uint32_t head_dim)
     const uint32_t weight = !t.layout                           ? t.rows() * (t.keys / 2 + 4) * 4
                             : t.layout->chain == kThroughMemory ? t.rows() * (t.keys + 8) * 2
                                                                 : 4;
-    return q_and_kv + score + weight + (t.rows() + t.keys) * 4;
+    const uint32_t factors = t.has_half_sums && !t.layout ? 2 : 1; // of each row of O
+    return q_and_kv + score + weight + (t.rows() * factors + t.keys) * 4;
 }
 
 // A subgroup keeps M x (D / slices) of O in registers: at most 32 numbers a lane, 8 on Intel, where
@@ -105,6 +107,7 @@ uint32_t sharedBytes(const Tile& t, uint32_t head_dim)
 Tile defaultTile(const Caps& caps, const Problem& p, const MatrixShape& shape)
 {
     Tile t = {shape, matrixSubgroupSize(caps), 4, 1, 1, 64, 1, false, false, true, nullptr};
+    t.has_half_sums = p.sums == LACUNA_SUMS_F16;
     if (caps.is_cpu)
     {
         t.strips = 1;
@@ -242,6 +245,10 @@ std::string tileFault(const Caps& caps, const Problem& p, const Tile& t)
         return "direct is yes, expected no: K and V are not fp16, or D = " + number(p.head_dim) +
                " is no multiple of " + number(t.shape.k) + " and " +
                number(t.tileKeys() * t.slices) + ", the depth and columns of a product";
+    if (t.has_half_sums && (!hasHalfSums(caps, t.shape) ||
+                            !hasHalfSums(caps, {t.shape.m, t.shape.n, t.weighDepth()})))
+        return "the driver lists no fp16 x fp16 -> fp16 product of the shape " + text(t.shape) +
+               (t.weighDepth() == t.shape.k ? "" : ", or of depth " + number(t.weighDepth()));
     const uint32_t bytes = sharedBytes(t, p.head_dim);
     if (bytes > caps.max_shared_bytes)
         return "the tile needs " + number(bytes) + " bytes of shared memory, the device has " +
@@ -262,9 +269,9 @@ std::string unsupportedReason(const Caps& caps, const Problem& p, bool forced)
     if (preferredShape(caps).m == 0)
         return "no shape of the device's cooperative matrices consists of powers of two from 8 to "
                "64";
-    if (p.sums != LACUNA_SUMS_F32)
-        return p.sums == LACUNA_SUMS_F16 ? "it has no sums in fp16" : "it has no integer products";
-    if (!forced && p.dtype == LACUNA_DTYPE_F32)
+    if (p.sums == LACUNA_SUMS_I32)
+        return "it has no integer products";
+    if (!forced && p.dtype == LACUNA_DTYPE_F32 && p.sums == LACUNA_SUMS_F32)
         return "it would round fp32 inputs to fp16; force the tier to allow that";
     if (!forced && caps.is_cpu)
         return "slower than scalar on a CPU, which emulates matrices";
@@ -350,6 +357,7 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
         text(t.shape) + ", " + std::to_string(t.strips) + " x " + std::to_string(t.slices) +
         " subgroups of " + std::to_string(t.subgroup_size) +
         (p.dtype == LACUNA_DTYPE_F16 ? "" : ", q, k and v rounded to fp16 (at most 65504)") +
+        (t.has_half_sums ? ", sums in fp16" : "") +
         softmax + (t.holds_q ? ", Q in registers" : "") +
         (t.is_direct ? ", K and V not staged" : "") +
         (t.broadcasts ? "" : ", O rescaled by whole tiles");
@@ -358,18 +366,16 @@ bool chooseTile(const Caps& caps, const Problem& p, const Options& tuning, Atten
 
 // Compilers of GPUs keep arrays of matrices in registers only when the loops over them are
 // unrolled; LLVM on a CPU takes half a minute over the unrolled kernel.
-Shader shader(const Caps& caps, const Problem&, const AttendTile& tile)
+Shader shader(const Caps& caps, const Problem& p, const AttendTile& tile)
 {
-    switch (tile.softmax)
-    {
-    case Softmax::Rows:
-        return caps.is_cpu ? Shader::attend_coopmat_rows_rolled : Shader::attend_coopmat_rows;
-    case Softmax::Columns:
-        return caps.is_cpu ? Shader::attend_coopmat_columns_rolled : Shader::attend_coopmat_columns;
-    case Softmax::Shared:
-        break;
-    }
-    return caps.is_cpu ? Shader::attend_coopmat_rolled : Shader::attend_coopmat;
+    static constexpr Shader kOf[2][3][2] = { // by sums, Softmax, and whether rolled
+        {{Shader::attend_coopmat, Shader::attend_coopmat_rolled},
+         {Shader::attend_coopmat_rows, Shader::attend_coopmat_rows_rolled},
+         {Shader::attend_coopmat_columns, Shader::attend_coopmat_columns_rolled}},
+        {{Shader::attend_coopmat_half, Shader::attend_coopmat_half_rolled},
+         {Shader::attend_coopmat_rows_half, Shader::attend_coopmat_rows_half_rolled},
+         {Shader::attend_coopmat_columns_half, Shader::attend_coopmat_columns_half_rolled}}};
+    return kOf[p.sums == LACUNA_SUMS_F16][uint32_t(tile.softmax)][caps.is_cpu];
 }
 
 } // namespace

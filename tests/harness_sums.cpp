@@ -1,0 +1,142 @@
+// harness_sums.cpp - what the tests of sums in fp16 share.
+//
+// SPDX-License-Identifier: Apache-2.0
+#include "harness_sums.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+namespace lacuna::test
+{
+namespace
+{
+
+double over(double error, double bound)
+{
+    return std::isnan(error) ? INFINITY : std::abs(error) / bound;
+}
+
+} // namespace
+
+ShortSums shortSumsOf(const LacunaPlanDesc& desc)
+{
+    if (desc.tier != LACUNA_TIER_COOPMAT)
+        return {2, 8, 4, 3};
+    uint32_t keys = 0;
+    for (uint32_t i = 0; i < desc.tuning_count; ++i)
+        if (std::strcmp(desc.tuning[i].name, "keys") == 0)
+            keys = uint32_t(std::stoul(desc.tuning[i].value));
+    REQUIRE(keys >= 16);
+    return {1, desc.head_dim, keys, uint32_t(std::bit_width(keys))};
+}
+
+Case halfCase(const Kernel& kernel, const Shape& shape, const std::string& method)
+{
+    Case c = makeCase(kernel, shape, method);
+    c.desc.sums = LACUNA_SUMS_F16;
+    return c;
+}
+
+std::string explanationOf(const Case& c)
+{
+    std::vector<LacunaOption> storage;
+    return host::Attention(device(), c.description(storage)).explain();
+}
+
+std::string refusalOf(const Case& c)
+{
+    try
+    {
+        explanationOf(c);
+        return "";
+    }
+    catch (const Error& error)
+    {
+        CHECK(error.result() == LACUNA_ERROR_UNSUPPORTED);
+        return error.what();
+    }
+}
+
+bool isFinite(const std::vector<float>& values)
+{
+    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
+
+WorstCase::WorstCase(const Case& c, const Inputs& in)
+    : p_(c.request().problem), sums_(shortSumsOf(c.desc)), in_(in)
+{
+}
+
+WorstCase::Ratio WorstCase::of(const Output& output) const
+{
+    Ratio worst;
+    for (uint32_t row = 0; row < p_.heads() * p_.q_len; ++row)
+    {
+        const Ratio r = ofRow(output, row);
+        worst = {std::max(worst.out, r.out), std::max(worst.lse, r.lse)};
+    }
+    return worst;
+}
+
+WorstCase::Ratio WorstCase::ofRow(const Output& output, uint32_t row) const
+{
+    const double u = 0x1p-11;
+    const uint32_t head = row / p_.q_len, d = p_.head_dim;
+    const uint32_t inexact = p_.dtype == LACUNA_DTYPE_F32;
+    const uint32_t key_head =
+        head / p_.q_heads * p_.kv_heads + p_.keyHead(head % p_.q_heads);
+    const size_t base = size_t(key_head) * p_.k_len * d;
+    std::vector<double> logits(p_.k_len);
+    double e = 0, largest = -INFINITY, sum = 0;
+    for (uint32_t j = 0; j < p_.k_len; ++j)
+    {
+        double absolute = 0, small = 0;
+        for (uint32_t i = 0; i < d; ++i)
+        {
+            const double k = in_.k[base + size_t(j) * d + i];
+            const double product = p_.scale * in_.q[size_t(row) * d + i] * k;
+            logits[j] += product;
+            absolute += std::abs(product);
+            small += 0x1p-25 * (2 + std::abs(k));
+        }
+        const double relative = std::pow(1 + u, sums_.products + 1 + inexact) - 1 + 0x1p-20;
+        e = std::max(e, relative * absolute + small);
+        largest = std::max(largest, logits[j]);
+    }
+    for (double& logit : logits)
+        sum += logit = std::exp(logit - largest);
+
+    Ratio ratio;
+    const double lse = largest + std::log(sum);
+    ratio.lse = over(output.lse[row] - lse, e + 1e-5 + 1e-6 * std::abs(lse));
+    const double factor =
+        std::exp(2 * e) * std::pow(1 + u, sums_.keys + 1 + inexact) - 1 + 1e-5;
+    for (uint32_t i = 0; i < d; ++i)
+    {
+        double out = 0, absolute = 0, values = 0;
+        for (uint32_t j = 0; j < p_.k_len; ++j)
+        {
+            const double v = in_.v[base + size_t(j) * d + i];
+            out += logits[j] / sum * v;
+            absolute += logits[j] / sum * std::abs(v);
+            values = std::max(values, std::abs(v));
+        }
+        const double small = std::ldexp(sums_.keys * (1 + values), int(sums_.headroom) - 24);
+        ratio.out = std::max(ratio.out, over(output.out[size_t(row) * d + i] - out,
+                                             factor * absolute + small));
+    }
+    return ratio;
+}
+
+void checkWorstCase(const Case& c, const Inputs& in)
+{
+    const std::string id = c.id();
+    INFO(id);
+    const WorstCase::Ratio ratio = WorstCase(c, in).of(runOnDevice(c, in));
+    CHECK(ratio.out <= 1);
+    CHECK(ratio.lse <= 1);
+}
+
+} // namespace lacuna::test
