@@ -1,4 +1,4 @@
-// harness_sums.cpp - what the tests of sums in fp16 share.
+// harness_sums.cpp - what the tests of sums on request share.
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "harness_sums.h"
@@ -36,6 +36,24 @@ Case halfCase(const Kernel& kernel, const Shape& shape, const std::string& metho
 {
     Case c = makeCase(kernel, shape, method);
     c.desc.sums = LACUNA_SUMS_F16;
+    return c;
+}
+
+Case hostileCase(const Kernel& kernel, LacunaSums sums, LacunaDtype dtype, uint32_t head_dim)
+{
+    const Shape shape = {.batch = 2,
+                         .q_heads = 4,
+                         .kv_heads = 2,
+                         .q_len = 101,
+                         .k_len = 203,
+                         .head_dim = head_dim,
+                         .dtype = dtype,
+                         .out_dtype = LACUNA_DTYPE_F32};
+    Case c = makeCase(kernel, shape, "key_spans");
+    c.desc.sums = sums;
+    c.options = {{"block", std::to_string(kHostileBlock)}};
+    c.desc.q_strides = c.desc.out_strides = tokenMajor(4, shape.q_len, shape.head_dim);
+    c.desc.k_strides = c.desc.v_strides = tokenMajor(2, shape.k_len, shape.head_dim);
     return c;
 }
 
@@ -85,8 +103,7 @@ WorstCase::Ratio WorstCase::ofRow(const Output& output, uint32_t row) const
     const double u = 0x1p-11;
     const uint32_t head = row / p_.q_len, d = p_.head_dim;
     const uint32_t inexact = p_.dtype == LACUNA_DTYPE_F32;
-    const uint32_t key_head =
-        head / p_.q_heads * p_.kv_heads + p_.keyHead(head % p_.q_heads);
+    const uint32_t key_head = head / p_.q_heads * p_.kv_heads + p_.keyHead(head % p_.q_heads);
     const size_t base = size_t(key_head) * p_.k_len * d;
     std::vector<double> logits(p_.k_len);
     double e = 0, largest = -INFINITY, sum = 0;
@@ -111,8 +128,7 @@ WorstCase::Ratio WorstCase::ofRow(const Output& output, uint32_t row) const
     Ratio ratio;
     const double lse = largest + std::log(sum);
     ratio.lse = over(output.lse[row] - lse, e + 1e-5 + 1e-6 * std::abs(lse));
-    const double factor =
-        std::exp(2 * e) * std::pow(1 + u, sums_.keys + 1 + inexact) - 1 + 1e-5;
+    const double factor = std::exp(2 * e) * std::pow(1 + u, sums_.keys + 1 + inexact) - 1 + 1e-5;
     for (uint32_t i = 0; i < d; ++i)
     {
         double out = 0, absolute = 0, values = 0;
@@ -124,8 +140,8 @@ WorstCase::Ratio WorstCase::ofRow(const Output& output, uint32_t row) const
             values = std::max(values, std::abs(v));
         }
         const double small = std::ldexp(sums_.keys * (1 + values), int(sums_.headroom) - 24);
-        ratio.out = std::max(ratio.out, over(output.out[size_t(row) * d + i] - out,
-                                             factor * absolute + small));
+        ratio.out = std::max(
+            ratio.out, over(output.out[size_t(row) * d + i] - out, factor * absolute + small));
     }
     return ratio;
 }

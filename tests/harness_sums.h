@@ -1,5 +1,5 @@
-// harness_sums.h - what the tests of sums in fp16 share: how long those are, and the worst that
-// their rounding can do.
+// harness_sums.h - what the tests of sums on request share: a hostile case, how long sums in fp16
+// are, and the worst that their rounding can do.
 //
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -23,6 +23,11 @@ ShortSums shortSumsOf(const LacunaPlanDesc& desc);
 
 // As makeCase(), with sums in fp16.
 Case halfCase(const Kernel& kernel, const Shape& shape, const std::string& method = "dense");
+
+constexpr uint32_t kHostileBlock = 24; // queries of one list row: no tile size divides it
+
+// Grouped heads, strided, and lists of blocks for runHostile(kernel, c, kHostileBlock).
+Case hostileCase(const Kernel& kernel, LacunaSums sums, LacunaDtype dtype, uint32_t head_dim = 40);
 
 std::string explanationOf(const Case& c);
 std::string refusalOf(const Case& c); // empty: the plan is made

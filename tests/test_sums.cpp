@@ -17,8 +17,6 @@ using namespace lacuna::test;
 namespace
 {
 
-constexpr uint32_t kBlock = 24; // queries of one list row: no tile size divides it
-
 const Kernel kWhole = {LACUNA_TIER_SCALAR, {{"keys", "4"}}};
 const Kernel kParts = {LACUNA_TIER_SCALAR,
                        {{"keys", "4"}, {"rows_per_lane", "2"}, {"work_keys", "32"}}};
@@ -41,23 +39,12 @@ TEST_CASE("fp16 sums: hostile lists, whole and in parts, an amplitude of 60, spo
                                         {kParts, LACUNA_DTYPE_BF16},
                                         {kSplit, LACUNA_DTYPE_F16}})
     {
-        const Shape shape = {.batch = 2,
-                             .q_heads = 4,
-                             .kv_heads = 2,
-                             .q_len = 101,
-                             .k_len = 203,
-                             .head_dim = 40,
-                             .dtype = dtype,
-                             .out_dtype = LACUNA_DTYPE_F32};
-        Case c = halfCase(kernel, shape, "key_spans");
-        c.options = {{"block", std::to_string(kBlock)}};
-        c.desc.q_strides = c.desc.out_strides = tokenMajor(4, shape.q_len, shape.head_dim);
-        c.desc.k_strides = c.desc.v_strides = tokenMajor(2, shape.k_len, shape.head_dim);
+        const Case c = hostileCase(kernel, LACUNA_SUMS_F16, dtype);
         if (!isWanted(kernel.text() + c.id()) || !canRun(kernel, c))
             continue;
         CHECK((explanationOf(c).find("merge split rows") != std::string::npos) ==
               (kernel.tuning.size() > 1));
-        runHostile(kernel, c, kBlock);
+        runHostile(kernel, c, kHostileBlock);
     }
 }
 

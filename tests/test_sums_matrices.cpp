@@ -16,8 +16,6 @@ using namespace lacuna::test;
 namespace
 {
 
-constexpr uint32_t kBlock = 24; // queries of one list row: no tile size divides it
-
 const Kernel kShared = {LACUNA_TIER_COOPMAT, {{"softmax", "shared"}, {"keys", "32"}}};
 const Kernel kSlices = {LACUNA_TIER_COOPMAT,
                         {{"slices", "2"},
@@ -48,23 +46,12 @@ TEST_CASE("fp16 sums of matrices: hostile lists, whole and in parts, spoiled key
                                                   {kRows, 40, LACUNA_DTYPE_BF16},
                                                   {kColumns, 64, LACUNA_DTYPE_F16}})
     {
-        const Shape shape = {.batch = 2,
-                             .q_heads = 4,
-                             .kv_heads = 2,
-                             .q_len = 101,
-                             .k_len = 203,
-                             .head_dim = head_dim,
-                             .dtype = dtype,
-                             .out_dtype = LACUNA_DTYPE_F32};
-        Case c = halfCase(kernel, shape, "key_spans");
-        c.options = {{"block", std::to_string(kBlock)}};
-        c.desc.q_strides = c.desc.out_strides = tokenMajor(4, shape.q_len, shape.head_dim);
-        c.desc.k_strides = c.desc.v_strides = tokenMajor(2, shape.k_len, shape.head_dim);
+        const Case c = hostileCase(kernel, LACUNA_SUMS_F16, dtype, head_dim);
         if (!isWanted(kernel.text() + c.id()) || !canRun(kernel, c))
             continue;
         CHECK((explanationOf(c).find("merge split rows") != std::string::npos) ==
               (&kernel == &kSlices || &kernel == &kColumns));
-        runHostile(kernel, c, kBlock);
+        runHostile(kernel, c, kHostileBlock);
     }
 }
 
@@ -73,9 +60,8 @@ TEST_CASE("fp16 sums of matrices: windows of keys, and boxes of a video")
     Case causal =
         packedCase("causal", {{"window", "37"}, {"sinks", "5"}, {"block", "48"}}, 90, 150, 64);
     Case video = videoCase("neighborhood", {{"window", "3x5x3"}}, {3, 7, 6, 2, 3}, 2, 64);
-    for (auto& [kernel, c] : {std::pair<const Kernel&, Case&>{kShared, causal},
-                              {kColumns, causal},
-                              {kShared, video}})
+    for (auto& [kernel, c] :
+         {std::pair<const Kernel&, Case&>{kShared, causal}, {kColumns, causal}, {kShared, video}})
     {
         c.desc.sums = LACUNA_SUMS_F16;
         c.desc.out_dtype = LACUNA_DTYPE_F32;
@@ -97,8 +83,8 @@ TEST_CASE("fp16 sums of matrices: no error is larger than their length can make 
     {
         for (const Lengths n : {Lengths{1, 1}, {3, 200}, {130, 7}})
         {
-            const Case c = halfCase(
-                kernel, {.q_len = n.q, .k_len = n.k, .out_dtype = LACUNA_DTYPE_F32});
+            const Case c =
+                halfCase(kernel, {.q_len = n.q, .k_len = n.k, .out_dtype = LACUNA_DTYPE_F32});
             if (isWanted(kernel.text() + c.id()) && canRun(kernel, c))
                 checkWorstCase(c, normalInputs(c, 7));
         }
@@ -111,8 +97,7 @@ TEST_CASE("fp16 sums of matrices: small weights do not get lost beside a large o
     {
         const uint32_t keys = 1601;
         const Case c = halfCase(
-            kernel,
-            {.q_heads = 1, .q_len = 3, .k_len = keys, .out_dtype = LACUNA_DTYPE_F32});
+            kernel, {.q_heads = 1, .q_len = 3, .k_len = keys, .out_dtype = LACUNA_DTYPE_F32});
         if (!isWanted(kernel.text() + c.id()) || !canRun(kernel, c))
             continue;
         Inputs in = normalInputs(c, 8);
@@ -201,8 +186,7 @@ TEST_CASE("fp16 sums of matrices: refused without such products, or a kernel for
                             std::span<const LacunaKernelCode> kernels, AttendChoice& choice)
     {
         std::string sentence;
-        const LacunaResult result =
-            chooseAttend(caps, p, tier, tuning, kernels, choice, sentence);
+        const LacunaResult result = chooseAttend(caps, p, tier, tuning, kernels, choice, sentence);
         CHECK((result == LACUNA_SUCCESS) == sentence.empty());
         return sentence;
     };
