@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,7 +45,19 @@ struct Ran
 {
     int status = 0;
     std::string out, err;
+    std::string notes; // lines of stderr that depend on what the caches have, and are not in `err`
 };
+
+// Moves the notes of a text of stderr out of it.
+inline std::string takeNotes(std::string& err)
+{
+    std::string notes, rest;
+    std::istringstream lines(err);
+    for (std::string line; std::getline(lines, line);)
+        (line.starts_with("note: ") ? notes : rest) += line + "\n";
+    err = rest;
+    return notes;
+}
 
 // Any command of the shell; `folder` holds its output for a moment.
 inline Ran runCommand(const std::filesystem::path& folder, const std::string& command)
@@ -54,6 +67,7 @@ inline Ran runCommand(const std::filesystem::path& folder, const std::string& co
     ran.status = WEXITSTATUS(std::system((command + " >" + out + " 2>" + err).c_str()));
     ran.out = tool::readFile(out);
     ran.err = tool::readFile(err);
+    ran.notes = takeNotes(ran.err);
     std::filesystem::remove(out);
     std::filesystem::remove(err);
     return ran;

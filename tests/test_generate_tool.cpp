@@ -6,6 +6,7 @@
 #include "lacuna/errors.h"
 #include "lacuna/output.h"
 #include "lacuna/safetensors.h"
+#include "run_tool.h"
 
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
@@ -73,6 +74,7 @@ public:
         waitpid(pid_, &status, 0);
         out = tool::readFile(out_);
         err = tool::readFile(err_);
+        test::takeNotes(err);
         fs::remove(out_);
         fs::remove(err_);
         return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);

@@ -389,6 +389,29 @@ TEST_CASE("attend: wrong arguments and files")
 }
 
 #ifndef _WIN32
+TEST_CASE("a first run says what it waits for")
+{
+    const Files files;
+    const std::string cache = fs::absolute(file("cache")).string();
+    const auto attend = [&](const std::string& variables)
+    {
+        return runCommand(kFolder, "XDG_CACHE_HOME=" + cache + variables + " \"" + LACUNA_TOOL +
+                                       "\" attend --method dense --random 1x1x16x64 --sums f16");
+    };
+    const Ran untested = attend("");
+    INFO(untested.err);
+    CHECK(untested.status == 0);
+    CHECK(contains(untested.notes, "note: the first run on "));
+    // No kernel compiles longer.
+    const Ran cold = attend(" MESA_SHADER_CACHE_DISABLE=true");
+    INFO(cold.err);
+    CHECK(cold.status == 0);
+    CHECK(!contains(cold.notes, "note: the first run on "));
+    if (contains(cold.out, "llvmpipe"))
+        CHECK(contains(cold.notes, "has to compile them"));
+    fs::remove_all(cache);
+}
+
 TEST_CASE("Ctrl-C ends a run with status 130 and leaves no file behind")
 {
     const Files files;
@@ -399,7 +422,9 @@ TEST_CASE("Ctrl-C ends a run with status 130 and leaves no file behind")
                                " & sleep 3; kill -INT $!; wait $!";
     const int status = std::system(script.c_str());
     CHECK(WEXITSTATUS(status) == 130);
-    CHECK(readFile(file("stderr")) == "lacuna: interrupted\n");
+    std::string err = readFile(file("stderr"));
+    takeNotes(err);
+    CHECK(err == "lacuna: interrupted\n");
     fs::remove(file("stderr"));
     CHECK(std::distance(fs::directory_iterator(kFolder), fs::directory_iterator()) == before);
 }

@@ -2,6 +2,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "command.h"
+#include "output.h"
 
 #include <fmt/format.h>
 
@@ -27,7 +28,7 @@ void DeviceFlags::add(CLI::App& command)
 
 host::Device DeviceFlags::open() const
 {
-    return host::Device({.index = device, .validation = validation});
+    return host::Device({.index = device, .validation = validation, .notice = printNote});
 }
 
 LacunaTier DeviceFlags::tierValue() const

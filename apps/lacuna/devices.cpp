@@ -3,6 +3,7 @@
 //
 // SPDX-License-Identifier: Apache-2.0
 #include "command.h"
+#include "output.h"
 #include "vector_width.h"
 
 #include <fmt/format.h>
@@ -60,7 +61,7 @@ void print(const Json& device)
 
 void run(bool as_json)
 {
-    const std::vector<host::DeviceInfo> devices = host::listDevices();
+    const std::vector<host::DeviceInfo> devices = host::listDevices(true, printNote);
     const std::string note = explainVectorWidth();
     Json all = Json::array();
     for (const host::DeviceInfo& info : devices)

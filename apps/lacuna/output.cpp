@@ -144,6 +144,12 @@ std::string readFile(const std::string& path)
     return text;
 }
 
+void printNote(const std::string& sentence)
+{
+    const char* const clear = isatty(fileno(stderr)) ? "\r\033[K" : "";
+    fmt::print(stderr, "{}note: {}\n", clear, sentence);
+}
+
 Progress::Progress(std::string label, size_t total)
     : label_(std::move(label)),
       total_(std::max<size_t>(total, 1)),

@@ -1,4 +1,4 @@
-// output.h - files that appear whole or not at all, and the progress bar.
+// output.h - files that appear whole or not at all, the progress bar, and notes beside it.
 //
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
@@ -40,6 +40,9 @@ void writeFile(const std::string& path, std::span<const std::byte> bytes);
 void writeFile(const std::string& path, std::string_view text);
 // Throws InputError.
 std::string readFile(const std::string& path);
+
+// "note: <sentence>" on a line of stderr of its own.
+void printNote(const std::string& sentence);
 
 // "attend [=====>      ] 12/50 0:07 left" on a terminal, nothing when stderr is not one. Gone when
 // destroyed.

@@ -42,9 +42,13 @@ struct DeviceInfo
     std::string describe_json;   // empty unless usable
 };
 
+// Told in one sentence, by the thread that waits, of what may take a minute and happens once: the self-test of a new
+// device, driver or build, and kernels that the driver compiles as they first run.
+using Notice = std::function<void(const std::string& sentence)>;
+
 // Every Vulkan device of this machine in the loader's order; makes and destroys a VkDevice for each usable one.
-// self_test: as in DeviceOptions, so that describe_json says which tiers the device really gets.
-std::vector<DeviceInfo> listDevices(bool self_test = true);
+// self_test and notice: as in DeviceOptions, so that describe_json says which tiers the device really gets.
+std::vector<DeviceInfo> listDevices(bool self_test = true, const Notice& notice = {});
 
 // The same without making a VkDevice: names only, is_usable and describe_json are not filled in.
 std::vector<DeviceInfo> listDeviceNames();
@@ -58,6 +62,7 @@ struct DeviceOptions
     bool tuned = true;       // plans that leave tier and tuning open get the tile that `lacuna tune` measured here;
                              // it is kept in the same folder
     uint32_t max_shared_bytes = 0; // as in LacunaContextDesc
+    Notice notice = {};            // empty: silence
 };
 
 enum class Memory

@@ -44,6 +44,7 @@ Attention::~Attention() = default;
 Attention::Attention(Device& device, const LacunaPlanDesc& desc) : device_(&device)
 {
     const Choice choice(desc, device.impl_->tuned);
+    device.impl_->has_new_kernels = true;
     plan_ = makePlan(device, choice);
     const LacunaPlan plan = plan_.get();
     device.check(lacunaGetPlanInfo(plan, &info_));

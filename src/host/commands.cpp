@@ -174,6 +174,7 @@ Kernel Device::createKernel(const KernelDesc& desc)
     info.stage.pName = "main";
     info.stage.pSpecializationInfo = &specialization;
     info.layout = impl->layout;
+    impl_->has_new_kernels = true;
     checkVulkan(impl_->vk.vkCreateComputePipelines(impl->device, impl_->pipeline_cache, 1, &info,
                                                    nullptr, &impl->pipeline),
                 "vkCreateComputePipelines");

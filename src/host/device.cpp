@@ -245,6 +245,7 @@ void Device::Impl::createContext(const SelfTestOutcome& outcome)
     desc.probe = probe.empty() ? nullptr : probe.data();
     desc.probe_bytes = probe.size() * sizeof(uint32_t);
     LacunaContext created = nullptr;
+    has_new_kernels = true;
     owner.check(lacunaCreateContext(&desc, &created));
     context.reset(created);
 }
@@ -277,6 +278,24 @@ void Device::Impl::beginCommands()
     checkVulkan(vk.vkBeginCommandBuffer(cmd, &begin), "vkBeginCommandBuffer");
 }
 
+// llvmpipe compiles a kernel when it first runs, for seconds, unless its own cache has it, and
+// nothing tells which: so the first commands with new kernels are given a second.
+VkResult Device::Impl::wait()
+{
+    if (has_new_kernels.exchange(false) && info.is_cpu && options.notice)
+    {
+        constexpr uint64_t kSecond = 1'000'000'000;
+        const VkResult result = vk.vkWaitForFences(handles.device, 1, &fence, VK_TRUE, kSecond);
+        if (result != VK_TIMEOUT)
+            return result;
+        options.notice("the first run of new kernels takes longer where " + info.name +
+                       " has to compile them; later runs find them in its cache");
+        options.notice = nullptr; // once
+    }
+    return vk.vkWaitForFences(handles.device, 1, &fence, VK_TRUE,
+                              std::numeric_limits<uint64_t>::max());
+}
+
 void Device::Impl::submitAndWait()
 {
     checkVulkan(vk.vkEndCommandBuffer(cmd), "vkEndCommandBuffer");
@@ -289,8 +308,7 @@ void Device::Impl::submitAndWait()
     if (result == VK_SUCCESS)
     {
         call = "vkWaitForFences";
-        result = vk.vkWaitForFences(handles.device, 1, &fence, VK_TRUE,
-                                    std::numeric_limits<uint64_t>::max());
+        result = wait();
     }
     is_lost = result == VK_ERROR_DEVICE_LOST;
     checkVulkan(result, call);
@@ -311,7 +329,7 @@ Device::Device(const DeviceOptions& options) : impl_(std::make_unique<Impl>(*thi
         impl_->createContext({});
     if (options.self_test)
     {
-        const SelfTestOutcome outcome = testTiers(*this, impl_->cache_key);
+        const SelfTestOutcome outcome = testTiers(*this, impl_->cache_key, options.notice);
         if (!outcome.passed())
             impl_->createContext(outcome);
     }
@@ -362,13 +380,13 @@ std::vector<DeviceInfo> listDeviceNames()
     return infos;
 }
 
-std::vector<DeviceInfo> listDevices(bool self_test)
+std::vector<DeviceInfo> listDevices(bool self_test, const Notice& notice)
 {
     std::vector<DeviceInfo> infos = listDeviceNames();
     for (DeviceInfo& info : infos)
         try
         {
-            info = Device({.index = int(info.index), .validation = false, .self_test = self_test})
+            info = Device({.index = int(info.index), .self_test = self_test, .notice = notice})
                        .info();
         }
         catch (const Error& error)

@@ -13,6 +13,7 @@
 
 #include <vk_mem_alloc.h>
 
+#include <atomic>
 #include <list>
 #include <mutex>
 
@@ -49,6 +50,7 @@ struct Device::Impl
     Handles handles = {};
     DeviceTable vk;
     bool is_lost = false;
+    std::atomic<bool> has_new_kernels = false; // made since the last commands ran
 
     LacunaDeviceRequirements requirements = {};
     VkPhysicalDeviceProperties properties = {};
@@ -84,6 +86,7 @@ struct Device::Impl
     void requireNotLost() const;
     void beginCommands();
     void submitAndWait(); // ends the commands
+    VkResult wait(); // for the fence
     const Buffer& stagingOf(uint64_t bytes);
 
     static void receive(void* user, LacunaResult result, const char* sentence);

@@ -253,7 +253,7 @@ std::vector<SelfTestRow> selfTest(Device& device, LacunaTier tier, bool thorough
     return rows;
 }
 
-SelfTestOutcome testTiers(Device& device, const std::string& cache_key)
+SelfTestOutcome testTiers(Device& device, const std::string& cache_key, const Notice& notice)
 {
     const std::string name = "selftest-" + cache_key;
     const std::string tested =
@@ -267,6 +267,9 @@ SelfTestOutcome testTiers(Device& device, const std::string& cache_key)
             return parseOutcome(file.substr(tested.size()));
     }
 
+    if (notice)
+        notice("the first run on " + device.info().name + " with " + device.info().driver +
+               " and these shaders: testing every tier, for up to a minute");
     constexpr LacunaOption kShared[] = {{"softmax", "shared"}};
     constexpr LacunaOption kWholeTiles[] = {{"softmax", "shared"}, {"rescale", "tile"}};
     SelfTestOutcome outcome;

@@ -26,7 +26,7 @@ struct SelfTestOutcome
 };
 
 // Runs the quick self-test of every tier, or recalls its outcome under `cache_key`. An outcome
-// counts for the same device, driver and shaders only.
-SelfTestOutcome testTiers(Device& device, const std::string& cache_key);
+// counts for the same device, driver and shaders only. `notice` hears of a run.
+SelfTestOutcome testTiers(Device& device, const std::string& cache_key, const Notice& notice);
 
 } // namespace lacuna::host
