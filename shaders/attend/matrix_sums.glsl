@@ -7,6 +7,13 @@
 // S, not scaled, of the kTileKeys keys from column `key` of the step on: the tile `t` of s.
 void scoreKeys(Rows keys, uint key, uint t)
 {
+    if (kScoreSteps == 1) // llvmpipe would read the zeros from memory
+    {
+        const Keys k = loadKeys(keys, key, 0);
+        LACUNA_MATRIX_LOOP for (uint m = 0; m < kTilesM; ++m)
+            s[m * kTilesS + t] = LACUNA_PRODUCT(heldQueries(m, 0), k, Accumulator(0));
+        return;
+    }
     LACUNA_MATRIX_LOOP for (uint m = 0; m < kTilesM; ++m)
         s[m * kTilesS + t] = Accumulator(0);
     LACUNA_MATRIX_LOOP for (uint d = 0; d < kScoreSteps; ++d)

@@ -4,7 +4,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // in     source  fp16, bf16 or fp32 [B, Hkv, Nk, D], strided
-// out    wide    [B, Hkv, Nk]: D integers, then the scale fp32 and 4 bytes that are 0
+// out    copy    [B, Hkv, Nk]: D integers, then the scale fp32 and 4 bytes that are 0
 //
 // grid   flat, ceil(Nk / kThreads) workgroups for each head, a key per invocation
 // spec   0 kThreads   workgroup size
@@ -26,7 +26,7 @@ const uint kOctets = kHeadDim / 8;
 
 layout(push_constant, std430) uniform Push
 {
-    WidenPush push;
+    CopyPush push;
 };
 
 void main()
@@ -37,7 +37,7 @@ void main()
     const uvec2 from =
         advance(push.source, slice / push.heads * push.batch + slice % push.heads * push.head,
                 octetBytes(kType));
-    const uvec2 to = advance(push.wide, slice, push.tokens * (kOctets + 1) * 8);
+    const uvec2 to = advance(push.copy, slice, push.tokens * (kOctets + 1) * 8);
     if (token >= push.tokens)
         return;
 

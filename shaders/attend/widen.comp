@@ -5,7 +5,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // in     source  fp16 [B, Hkv, Nk, D], strided
-// out    wide    fp32 [B, Hkv, Nk, D]
+// out    copy    fp32 [B, Hkv, Nk, D]
 //
 // grid   flat, ceil(Nk * D / 8 / kThreads) workgroups for each head, 8 channels per invocation
 // spec   0 kThreads   workgroup size
@@ -24,7 +24,7 @@ const uint kOctets = kHeadDim / 8;
 
 layout(push_constant, std430) uniform Push
 {
-    WidenPush push;
+    CopyPush push;
 };
 
 void main()
@@ -37,7 +37,7 @@ void main()
     const uint octet = i % kOctets;
     const uvec2 from = advance(
         push.source, slice / push.heads * push.batch + slice % push.heads * push.head, 16);
-    const uvec2 to = advance(push.wide, slice, push.tokens * kOctets * 32);
+    const uvec2 to = advance(push.copy, slice, push.tokens * kOctets * 32);
     if (token < push.tokens)
     {
         const Octet channels = loadOctet(from, token * push.token + octet, kType);

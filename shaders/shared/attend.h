@@ -69,11 +69,11 @@ struct AttendItem
 // A row of a partial result is O, not divided by the sum, then the maximum (base 2) and the sum.
 const uint kPartialExtra = 4;
 
-// widen.comp; strides in units of 8 elements.
-struct WidenPush
+// widen.comp, round_keys.comp; strides in units of 8 elements.
+struct CopyPush
 {
     uvec2 source;
-    uvec2 wide;
+    uvec2 copy;
     uint tokens;
     uint heads;
     uint batch, head, token;

@@ -165,7 +165,6 @@ void fillCaps(const Properties& p, const Enabled& enabled, Caps& caps)
     const VkPhysicalDeviceLimits& limits = p.core.properties.limits;
     caps.device_name = p.core.properties.deviceName;
     caps.driver_name = std::string(p.vulkan12.driverName) + " " + p.vulkan12.driverInfo;
-    caps.vendor_id = p.core.properties.vendorID;
     caps.driver_id = p.vulkan12.driverID;
     caps.is_cpu = p.core.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
     caps.subgroup_size = p.vulkan11.subgroupSize;

@@ -41,7 +41,6 @@ struct Caps
 {
     std::string device_name;
     std::string driver_name; // with version
-    uint32_t vendor_id = 0;
     VkDriverId driver_id = VkDriverId(0);
     bool is_cpu = false;
 

@@ -64,12 +64,14 @@ MatrixShape preferredShape(const Caps& caps)
     return usable == caps.matrix_shapes.end() ? MatrixShape() : *usable;
 }
 
-// More than 32 hardly gain, and take twice as long to compile.
+// More than 32 take longer to compile, and gain only where one product has the whole depth: its sum
+// is not read.
 MatrixShape deepened(const Caps& caps, uint32_t depth, MatrixShape shape)
 {
-    for (const uint32_t k : {32u, 16u})
+    for (const uint32_t k : {64u, 32u, 16u})
         if (const MatrixShape deep = {shape.m, shape.n, k};
-            caps.is_cpu && k > shape.k && depth % k == 0 && isFlexible(caps, deep))
+            caps.is_cpu && k > shape.k && (k == 64 ? depth == k : depth % k == 0) &&
+            isFlexible(caps, deep))
             return deep;
     return shape;
 }
@@ -96,7 +98,7 @@ namespace
 // Its k is the depth of O += P V.
 MatrixShape probedShape(const Caps& caps)
 {
-    return deepened(caps, 64, preferredShape(caps));
+    return deepened(caps, 32, preferredShape(caps));
 }
 
 struct Element

@@ -20,7 +20,7 @@ bool isEnumerated(const Caps& caps, const MatrixShape& shape);
 bool isFlexible(const Caps& caps, const MatrixShape& shape);
 bool hasHalfSums(const Caps& caps, const MatrixShape& shape); // the product with C in fp16
 MatrixShape preferredShape(const Caps& caps); // m == 0: none is usable
-// A CPU exchanges numbers between lanes once for each product: the deeper, the faster. `depth` is a
+// A CPU emulates products, and reads and writes a sum for each: the deeper, the faster. `depth` is a
 // multiple of the depth to be, D or the keys of a step.
 MatrixShape deepened(const Caps& caps, uint32_t depth, MatrixShape shape);
 uint32_t matrixSubgroupSize(const Caps& caps); // pinned

@@ -99,7 +99,7 @@ Operand copyRows(PlanBuilder& b, const Operand& operand, Shader shader, const ch
     copy.strides.batch = copy.strides.head * operand.heads;
     copy.slot = b.workspace(p.batch * copy.strides.batch * element_bytes);
 
-    WidenPush push = {};
+    CopyPush push = {};
     push.tokens = operand.tokens;
     push.batch = stride8(operand.strides.batch);
     push.head = stride8(operand.strides.head);
@@ -110,10 +110,10 @@ Operand copyRows(PlanBuilder& b, const Operand& operand, Shader shader, const ch
         .attend()
         .spec({kThreads, p.head_dim, uint32_t(p.dtype)})
         .push(push)
-        .read(offsetof(WidenPush, source), operand.slot)
-        .write(offsetof(WidenPush, wide), copy.slot)
+        .read(offsetof(CopyPush, source), operand.slot)
+        .write(offsetof(CopyPush, copy), copy.slot)
         .flatGroups(uint64_t(p.batch) * operand.heads * push.slice_groups,
-                    offsetof(WidenPush, first_group));
+                    offsetof(CopyPush, first_group));
     return copy;
 }
 
