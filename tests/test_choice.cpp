@@ -174,6 +174,16 @@ TEST_CASE("choice: tune measures tiles, and later devices use the best one")
         LacunaPlanDesc other = desc; // not measured
         other.head_dim = 24;
         CHECK(explain(user, other)["chosen_by"] == "the library");
+        other = desc;
+        other.sums = LACUNA_SUMS_F16; // nor this, which a device may refuse
+        try
+        {
+            CHECK(explain(user, other)["chosen_by"] == "the library");
+        }
+        catch (const Error& error)
+        {
+            CHECK(error.result() == LACUNA_ERROR_UNSUPPORTED);
+        }
         const Variable tier("LACUNA_TIER", "scalar");
         CHECK(explain(user, desc)["chosen_by"] == "LACUNA_TIER=scalar");
     };
