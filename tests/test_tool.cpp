@@ -13,7 +13,6 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 
@@ -210,24 +209,6 @@ TEST_CASE("attend: a mask and scores of one's own, and what does not compile")
     checkRefused(random + "dense --max-error 1 --mask-mod " + file("mask.glsl"), "--max-error");
 }
 
-TEST_CASE("devices: text, JSON, and a wrong LACUNA_DEVICE")
-{
-    const Files files;
-    const Ran text = run("devices");
-    CHECK(text.status == 0);
-    CHECK(contains(text.out, "scalar"));
-    CHECK(contains(text.out, "coopmat"));
-    const Ran json = run("devices --json");
-    CHECK(json.status == 0);
-    const Json parsed = Json::parse(json.out);
-    REQUIRE(!parsed["devices"].empty());
-    const Json& device = parsed["devices"][0];
-    for (const char* key : {"index", "device", "driver", "uuid", "usable", "reason", "tiers"})
-        CHECK(device.contains(key));
-    for (const Json& tier : device["tiers"])
-        CHECK((tier["available"].get<bool>() || tier["reason"] != ""));
-}
-
 TEST_CASE("methods: all, one, JSON, Markdown, none of that name")
 {
     const Files files;
@@ -240,19 +221,6 @@ TEST_CASE("methods: all, one, JSON, Markdown, none of that name")
     CHECK(contains(run("methods --markdown").out, "| `keep_ratio` |"));
     checkRefused("methods slidingtile", "'slidingtile', expected one of dense");
     checkRefused("methods --json --markdown", "--json");
-}
-
-TEST_CASE("selftest prints a table and passes")
-{
-    const Files files;
-    const Ran ran = run("selftest --quick");
-    INFO(ran.out, ran.err);
-    CHECK(ran.status == 0);
-    CHECK(contains(ran.out, "scalar   dense"));
-    CHECK(contains(ran.out, " 0 failed"));
-    CHECK(Json::parse(run("selftest --quick --tier scalar --json").out)["failed"] == 0);
-    checkRefused("selftest --device 999", "device 999 does not exist");
-    checkRefused("selftest --tier fast", "fast");
 }
 
 TEST_CASE("mask: static and dynamic, tokens and blocks, a picture")
@@ -387,58 +355,3 @@ TEST_CASE("attend: wrong arguments and files")
     checkRefused("attend --method dense " + qkv() + " -o " + file("none") + "/x.npy",
                  "cannot write");
 }
-
-#ifndef _WIN32
-TEST_CASE("a first run says what it waits for")
-{
-    const Files files;
-    const std::string cache = fs::absolute(file("cache")).string();
-    const auto attend = [&](const std::string& variables)
-    {
-        return runCommand(kFolder, "XDG_CACHE_HOME=" + cache + variables + " \"" + LACUNA_TOOL +
-                                       "\" attend --method dense --random 1x1x16x64 --sums f16");
-    };
-    const Ran untested = attend("");
-    INFO(untested.err);
-    CHECK(untested.status == 0);
-    CHECK(contains(untested.notes, "note: the first run on "));
-    // No kernel compiles longer.
-    const Ran cold = attend(" MESA_SHADER_CACHE_DISABLE=true");
-    INFO(cold.err);
-    CHECK(cold.status == 0);
-    CHECK(!contains(cold.notes, "note: the first run on "));
-    if (contains(cold.out, "llvmpipe"))
-        CHECK(contains(cold.notes, "has to compile them"));
-    fs::remove_all(cache);
-}
-
-TEST_CASE("Ctrl-C ends a run with status 130 and leaves no file behind")
-{
-    const Files files;
-    const auto before = std::distance(fs::directory_iterator(kFolder), fs::directory_iterator());
-    const std::string script = std::string("\"") + LACUNA_TOOL +
-                               "\" attend --method dense --random 1x1x512x64 " +
-                               "--repeat 10000 -o " + file("o.npy") + " 2>" + file("stderr") +
-                               " & sleep 3; kill -INT $!; wait $!";
-    const int status = std::system(script.c_str());
-    CHECK(WEXITSTATUS(status) == 130);
-    std::string err = readFile(file("stderr"));
-    takeNotes(err);
-    CHECK(err == "lacuna: interrupted\n");
-    fs::remove(file("stderr"));
-    CHECK(std::distance(fs::directory_iterator(kFolder), fs::directory_iterator()) == before);
-}
-
-TEST_CASE("a machine without Vulkan has status 3")
-{
-    const Files files;
-    const char* const saved = std::getenv("VK_DRIVER_FILES");
-    const std::string before = saved ? saved : "";
-    setenv("VK_DRIVER_FILES", "/nonexistent.json", 1);
-    const Ran ran = run("attend --method dense --random 1x1x8x8");
-    CHECK(ran.status == 3);
-    CHECK(contains(ran.err, "Vulkan"));
-    CHECK(run("devices").status == 3);
-    before.empty() ? unsetenv("VK_DRIVER_FILES") : setenv("VK_DRIVER_FILES", before.c_str(), 1);
-}
-#endif
