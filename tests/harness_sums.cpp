@@ -18,6 +18,11 @@ double over(double error, double bound)
     return std::isnan(error) ? INFINITY : std::abs(error) / bound;
 }
 
+bool isFinite(const std::vector<float>& values)
+{
+    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
+}
+
 } // namespace
 
 ShortSums shortSumsOf(const LacunaPlanDesc& desc)
@@ -75,11 +80,6 @@ std::string refusalOf(const Case& c)
         CHECK(error.result() == LACUNA_ERROR_UNSUPPORTED);
         return error.what();
     }
-}
-
-bool isFinite(const std::vector<float>& values)
-{
-    return std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
 }
 
 WorstCase::WorstCase(const Case& c, const Inputs& in)
@@ -153,6 +153,34 @@ void checkWorstCase(const Case& c, const Inputs& in)
     const WorstCase::Ratio ratio = WorstCase(c, in).of(runOnDevice(c, in));
     CHECK(ratio.out <= 1);
     CHECK(ratio.lse <= 1);
+}
+
+void checkOverflow(Case c)
+{
+    // Values as large as they come: no sum of them is infinite.
+    Inputs in = normalInputs(c, 10);
+    std::fill(in.q.begin(), in.q.end(), 0.f);
+    std::fill(in.v.begin(), in.v.end(), 65504.f);
+    checkWorstCase(c, in);
+
+    // Products of Q and K too: infinite sums of both signs, and what a soft cap makes of them.
+    for (const float soft_cap : {0.f, 50.f})
+        for (const float amplitude : {60.f, 1000.f, 60000.f})
+        {
+            c.desc.soft_cap = soft_cap;
+            in = normalInputs(c, 11);
+            for (std::vector<float>* tensor : {&in.q, &in.k})
+            {
+                for (float& value : *tensor)
+                    value = std::clamp(amplitude * value, -65504.f, 65504.f);
+                roundTo(LACUNA_DTYPE_F16, *tensor);
+            }
+            const Output output = runOnDevice(c, in);
+            const float v_max = *std::max_element(in.v.begin(), in.v.end());
+            CHECK(isFinite(output.out));
+            CHECK(isFinite(output.lse));
+            CHECK(*std::max_element(output.out.begin(), output.out.end()) <= 1.01f * v_max);
+        }
 }
 
 } // namespace lacuna::test

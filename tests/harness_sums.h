@@ -31,7 +31,6 @@ Case hostileCase(const Kernel& kernel, LacunaSums sums, LacunaDtype dtype, uint3
 
 std::string explanationOf(const Case& c);
 std::string refusalOf(const Case& c); // empty: the plan is made
-bool isFinite(const std::vector<float>& values);
 
 // The worst that rounding can do to dense attention, u = 2^-11 being half an ulp of fp16:
 //
@@ -69,5 +68,8 @@ private:
 
 // Runs the case, and says how much of the bounds its errors take.
 void checkWorstCase(const Case& c, const Inputs& in);
+
+// Runs fp16 inputs whose sums fp16 cannot hold: values, then products of Q and K of both signs.
+void checkOverflow(Case c);
 
 } // namespace lacuna::test

@@ -76,7 +76,7 @@ TEST_CASE("a driver with several subgroup sizes has to take a request")
 
     const Caps silent = capsWith(8, 32, VK_SHADER_STAGE_FRAGMENT_BIT);
     CHECK_FALSE(silent.can_pin_subgroup_size);
-    CHECK(silent.matrix_shapes.empty());
+    CHECK(silent.products.listed.empty());
     if (as_anv.matrix_refusal.empty())
         CHECK(silent.matrix_refusal == "the subgroup size cannot be pinned: the driver has sizes from 8 to 32 and "
                                        "lets no compute shader require one");

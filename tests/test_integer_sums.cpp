@@ -30,11 +30,6 @@ Case integerCase(const Kernel& kernel, const Shape& shape, const std::string& me
     return c;
 }
 
-bool has(const std::string& text, const char* part)
-{
-    return text.find(part) != std::string::npos;
-}
-
 double largestOf(const std::vector<float>& values)
 {
     double largest = 0;
@@ -161,9 +156,9 @@ TEST_CASE("integer sums: the option is not ignored, explained, and refused where
     Case c = integerCase(kWhole, {.out_dtype = LACUNA_DTYPE_F32});
     if (canRun(kWhole, c))
     {
-        CHECK(has(explanationOf(c), ", q and k rounded to 8-bit integers"));
-        CHECK(has(explanationOf(c), "\"sums\": \"i32\""));
-        CHECK(has(explanationOf(c), "round keys"));
+        CHECK(contains(explanationOf(c), ", q and k rounded to 8-bit integers"));
+        CHECK(contains(explanationOf(c), "\"sums\": \"i32\""));
+        CHECK(contains(explanationOf(c), "round keys"));
         const Inputs in = normalInputs(c, 12);
         const Output rounded = runOnDevice(c, in);
         c.desc.sums = LACUNA_SUMS_F32;
@@ -174,7 +169,7 @@ TEST_CASE("integer sums: the option is not ignored, explained, and refused where
                                  "--sums i32 --max-error 5e-2");
         INFO(ran.err);
         CHECK(ran.status == 0);
-        CHECK(has(ran.out, "rounded to 8-bit integers"));
+        CHECK(contains(ran.out, "rounded to 8-bit integers"));
     }
 
     Problem p;
@@ -188,12 +183,12 @@ TEST_CASE("integer sums: the option is not ignored, explained, and refused where
     std::string sentence;
     CHECK(chooseAttend(caps, p, LACUNA_TIER_SCALAR, {}, {}, choice, sentence) ==
           LACUNA_ERROR_UNSUPPORTED);
-    CHECK(has(sentence, "sums in int32 need shaderIntegerDotProduct, which is not enabled"));
+    CHECK(contains(sentence, "sums in int32 need shaderIntegerDotProduct, which is not enabled"));
     caps.has_integer_dot = true;
     CHECK(chooseAttend(caps, p, LACUNA_TIER_SCALAR, {}, {}, choice, sentence) == LACUNA_SUCCESS);
-    CHECK(has(choice.tile.text, "whose products this device does not accelerate"));
+    CHECK(contains(choice.tile.text, "whose products this device does not accelerate"));
 
     const Kernel matrices = {LACUNA_TIER_COOPMAT, {}};
     if (canRun(matrices, makeCase(matrices, {})))
-        CHECK(has(refusalOf(integerCase(matrices, {})), "it has no integer products"));
+        CHECK(contains(refusalOf(integerCase(matrices, {})), "it has no integer products"));
 }

@@ -23,7 +23,7 @@ Caps gpu()
 {
     Caps caps;
     caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = 32;
-    caps.matrix_shapes = {{16, 16, 16}};
+    caps.products.listed = {{16, 16, 16}};
     return caps;
 }
 
@@ -80,7 +80,7 @@ TEST_CASE("layouts: an operand whose components take turns")
     // As RDNA4, with the sums of two products of depth 8 side by side: component i of tile j.
     auto words = gpus::probeOf("gfx1201");
     Caps caps = gpu();
-    caps.matrix_shapes = {{8, 16, 16}};
+    caps.products.listed = {{8, 16, 16}};
     caps.subgroup_size = caps.min_subgroup_size = caps.max_subgroup_size = 32;
     std::vector<uint32_t> probe(words.size());
     const uint32_t header[] = {kProbeMark, 8, 16, 16, 32, 4, 4, 8};

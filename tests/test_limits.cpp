@@ -32,7 +32,7 @@ Caps gpuWith(const MatrixShape& shape, uint32_t subgroup_size, uint32_t shared_b
     std::fill_n(caps.max_groups, 3, 65535u);
     caps.parallel_groups = 64;
     caps.has_f16_storage = caps.has_f16_arithmetic = caps.has_memory_model = true;
-    caps.matrix_shapes = {shape};
+    caps.products.listed = {shape};
     return caps;
 }
 

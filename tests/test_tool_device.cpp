@@ -19,31 +19,16 @@ namespace
 
 const fs::path kFolder = "test_tool_device_files";
 
-Ran run(const std::string& arguments)
-{
-    return runTool(kFolder, arguments);
-}
-
-std::string file(const char* name)
-{
-    return (kFolder / name).string();
-}
-
-void checkRefused(const std::string& arguments, const std::string& part)
-{
-    checkToolRefuses(kFolder, arguments, part);
-}
-
 } // namespace
 
 TEST_CASE("devices: text, JSON, and a wrong LACUNA_DEVICE")
 {
     const Folder folder(kFolder);
-    const Ran text = run("devices");
+    const Ran text = runTool(kFolder, "devices");
     CHECK(text.status == 0);
     CHECK(contains(text.out, "scalar"));
     CHECK(contains(text.out, "coopmat"));
-    const Ran json = run("devices --json");
+    const Ran json = runTool(kFolder, "devices --json");
     CHECK(json.status == 0);
     const Json parsed = Json::parse(json.out);
     REQUIRE(!parsed["devices"].empty());
@@ -57,21 +42,22 @@ TEST_CASE("devices: text, JSON, and a wrong LACUNA_DEVICE")
 TEST_CASE("selftest prints a table and passes")
 {
     const Folder folder(kFolder);
-    const Ran ran = run("selftest --quick");
+    const Ran ran = runTool(kFolder, "selftest --quick");
     INFO(ran.out, ran.err);
     CHECK(ran.status == 0);
     CHECK(contains(ran.out, "scalar   dense"));
     CHECK(contains(ran.out, " 0 failed"));
-    CHECK(Json::parse(run("selftest --quick --tier scalar --json").out)["failed"] == 0);
-    checkRefused("selftest --device 999", "device 999 does not exist");
-    checkRefused("selftest --tier fast", "fast");
+    CHECK(Json::parse(runTool(kFolder, "selftest --quick --tier scalar --json").out)["failed"] ==
+          0);
+    checkToolRefuses(kFolder, "selftest --device 999", "device 999 does not exist");
+    checkToolRefuses(kFolder, "selftest --tier fast", "fast");
 }
 
 #ifndef _WIN32
 TEST_CASE("a first run says what it waits for")
 {
     const Folder folder(kFolder);
-    const std::string cache = fs::absolute(file("cache")).string();
+    const std::string cache = fs::absolute(folder.file("cache")).string();
     const auto attend = [&](const std::string& variables)
     {
         return runCommand(kFolder, "XDG_CACHE_HOME=" + cache + variables + " \"" + LACUNA_TOOL +
@@ -97,14 +83,14 @@ TEST_CASE("Ctrl-C ends a run with status 130 and leaves no file behind")
     const auto before = std::distance(fs::directory_iterator(kFolder), fs::directory_iterator());
     const std::string script = std::string("\"") + LACUNA_TOOL +
                                "\" attend --method dense --random 1x1x512x64 " +
-                               "--repeat 10000 -o " + file("o.npy") + " 2>" + file("stderr") +
-                               " & sleep 3; kill -INT $!; wait $!";
+                               "--repeat 10000 -o " + folder.file("o.npy") + " 2>" +
+                               folder.file("stderr") + " & sleep 3; kill -INT $!; wait $!";
     const int status = std::system(script.c_str());
     CHECK(WEXITSTATUS(status) == 130);
-    std::string err = lacuna::tool::readFile(file("stderr"));
+    std::string err = lacuna::tool::readFile(folder.file("stderr"));
     takeNotes(err);
     CHECK(err == "lacuna: interrupted\n");
-    fs::remove(file("stderr"));
+    fs::remove(folder.file("stderr"));
     CHECK(std::distance(fs::directory_iterator(kFolder), fs::directory_iterator()) == before);
 }
 
@@ -114,10 +100,10 @@ TEST_CASE("a machine without Vulkan has status 3")
     const char* const saved = std::getenv("VK_DRIVER_FILES");
     const std::string before = saved ? saved : "";
     setenv("VK_DRIVER_FILES", "/nonexistent.json", 1);
-    const Ran ran = run("attend --method dense --random 1x1x8x8");
+    const Ran ran = runTool(kFolder, "attend --method dense --random 1x1x8x8");
     CHECK(ran.status == 3);
     CHECK(contains(ran.err, "Vulkan"));
-    CHECK(run("devices").status == 3);
+    CHECK(runTool(kFolder, "devices").status == 3);
     before.empty() ? unsetenv("VK_DRIVER_FILES") : setenv("VK_DRIVER_FILES", before.c_str(), 1);
 }
 #endif

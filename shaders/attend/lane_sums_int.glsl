@@ -51,10 +51,4 @@ void scoreKeys(uint part)
     }
 }
 
-// A sum over the lanes of a query is what it should be.
-float checkedLogit(float logit)
-{
-    return logit;
-}
-
 #endif

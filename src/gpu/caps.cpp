@@ -270,25 +270,19 @@ void readMatrices2(const InstanceFunctions& vk, VkPhysicalDevice device, const E
                    bool offered, Caps& caps)
 {
     const VkPhysicalDeviceCooperativeMatrix2FeaturesNV& f = enabled.matrix2;
-    std::vector<TileMatrices> found, half_sums;
+    const auto ofSubgroup = [](const std::vector<TileMatrices>& list)
+    {
+        const auto first = std::ranges::find(list, false, &TileMatrices::is_of_workgroup);
+        return first == list.end() ? MatrixShape() : first->granularity;
+    };
+    std::vector<TileMatrices> found;
     if (enabled.matrix2_extension && f.cooperativeMatrixFlexibleDimensions)
     {
         found = readFlexible(vk, device, VK_COMPONENT_TYPE_FLOAT32_KHR);
-        half_sums = readFlexible(vk, device, VK_COMPONENT_TYPE_FLOAT16_KHR);
+        caps.products.granularity = ofSubgroup(found);
+        caps.half_products.granularity =
+            ofSubgroup(readFlexible(vk, device, VK_COMPONENT_TYPE_FLOAT16_KHR));
     }
-    for (const TileMatrices& matrices : found)
-        if (!matrices.is_of_workgroup && !caps.has_flexible_shapes)
-        {
-            caps.has_flexible_shapes = true;
-            caps.flexible_granularity = matrices.granularity;
-        }
-    for (const TileMatrices& matrices : half_sums)
-        if (!matrices.is_of_workgroup && !caps.has_flexible_half_sums)
-        {
-            caps.has_flexible_half_sums = true;
-            caps.half_sum_granularity = matrices.granularity;
-        }
-
     std::erase_if(found,
                   [&](const TileMatrices& m)
                   {
@@ -335,9 +329,9 @@ void readMatrices(const InstanceFunctions& vk, VkPhysicalDevice device, const En
     if (!caps.matrix_refusal.empty())
         return;
 
-    caps.matrix_shapes = readShapes(vk, device, VK_COMPONENT_TYPE_FLOAT32_KHR);
-    caps.half_sum_shapes = readShapes(vk, device, VK_COMPONENT_TYPE_FLOAT16_KHR);
-    if (caps.matrix_shapes.empty())
+    caps.products.listed = readShapes(vk, device, VK_COMPONENT_TYPE_FLOAT32_KHR);
+    caps.half_products.listed = readShapes(vk, device, VK_COMPONENT_TYPE_FLOAT16_KHR);
+    if (caps.products.listed.empty())
         caps.matrix_refusal = "the driver lists no fp16 x fp16 -> fp32 matrix shape of subgroup scope";
 }
 

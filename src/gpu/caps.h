@@ -28,6 +28,13 @@ struct TileMatrices
     uint32_t threads = 0; // of the workgroup, where it shares a matrix
 };
 
+// Products of fp16 matrices of a subgroup, with sums of one type.
+struct MatrixProducts
+{
+    std::vector<MatrixShape> listed;
+    MatrixShape granularity; // NV flexible dimensions: every multiple is one too; m == 0: none
+};
+
 // Where queries and keys are in an accumulator of S, and how P becomes an operand; the numbers that
 // shaders/attend/lanes.glsl is made with.
 struct MatrixLayout
@@ -64,15 +71,9 @@ struct Caps
     bool has_integer_dot = false;     // shaderIntegerDotProduct enabled
     bool is_integer_dot_fast = false; // 4 x 8 bits, signed: the driver calls it accelerated
 
-    // Empty when the coopmat tier is refused; matrix_refusal then says why.
-    std::vector<MatrixShape> matrix_shapes;
-    bool has_flexible_shapes = false; // NV flexible dimensions: any multiple of the granularity below
-    MatrixShape flexible_granularity;
-    // The same of products with C in fp16.
-    std::vector<MatrixShape> half_sum_shapes;
-    bool has_flexible_half_sums = false;
-    MatrixShape half_sum_granularity;
-    std::string matrix_refusal;
+    MatrixProducts products;      // with sums in fp32; none are listed when the coopmat tier is refused
+    MatrixProducts half_products; // with sums in fp16
+    std::string matrix_refusal;   // why none are listed
     std::string broadcast_refusal; // why a load with stride 0 is not trusted; empty: it is
 
     std::vector<MatrixLayout> matrix_layouts; // by the application's probe, the better one first

@@ -22,32 +22,25 @@ bool isUsable(const MatrixShape& shape)
     return fits(shape.m) && fits(shape.n) && fits(shape.k);
 }
 
-bool isEnumerated(const Caps& caps, const MatrixShape& shape)
-{
-    return std::find(caps.matrix_shapes.begin(), caps.matrix_shapes.end(), shape) !=
-           caps.matrix_shapes.end();
-}
-
 namespace
 {
 
-bool isMultiple(const MatrixShape& shape, const MatrixShape& g)
+bool isListed(const MatrixProducts& products, const MatrixShape& shape)
 {
-    return g.m && g.n && g.k && shape.m % g.m == 0 && shape.n % g.n == 0 && shape.k % g.k == 0;
+    return std::ranges::find(products.listed, shape) != products.listed.end();
 }
 
 } // namespace
 
-bool isFlexible(const Caps& caps, const MatrixShape& shape)
+bool isFlexible(const MatrixProducts& products, const MatrixShape& shape)
 {
-    return caps.has_flexible_shapes && isMultiple(shape, caps.flexible_granularity);
+    const MatrixShape& g = products.granularity;
+    return g.m && g.n && g.k && shape.m % g.m == 0 && shape.n % g.n == 0 && shape.k % g.k == 0;
 }
 
-bool hasHalfSums(const Caps& caps, const MatrixShape& shape)
+bool isOffered(const MatrixProducts& products, const MatrixShape& shape)
 {
-    const auto& listed = caps.half_sum_shapes;
-    return std::find(listed.begin(), listed.end(), shape) != listed.end() ||
-           (caps.has_flexible_half_sums && isMultiple(shape, caps.half_sum_granularity));
+    return isListed(products, shape) || isFlexible(products, shape);
 }
 
 // Most work per product first; 16 columns feed every known matrix unit, more only lengthen the
@@ -57,11 +50,11 @@ MatrixShape preferredShape(const Caps& caps)
     const MatrixShape order[] = {{16, 16, 16}, {16, 8, 16}, {8, 16, 16},
                                  {8, 8, 16},   {16, 8, 8},  {8, 8, 8}};
     for (const MatrixShape& shape : order)
-        if (isEnumerated(caps, shape))
+        if (isListed(caps.products, shape))
             return shape;
-    const auto usable =
-        std::find_if(caps.matrix_shapes.begin(), caps.matrix_shapes.end(), isUsable);
-    return usable == caps.matrix_shapes.end() ? MatrixShape() : *usable;
+    const auto& listed = caps.products.listed;
+    const auto usable = std::ranges::find_if(listed, isUsable);
+    return usable == listed.end() ? MatrixShape() : *usable;
 }
 
 // More than 32 take longer to compile, and gain only where one product has the whole depth: its sum
@@ -71,7 +64,7 @@ MatrixShape deepened(const Caps& caps, uint32_t depth, MatrixShape shape)
     for (const uint32_t k : {64u, 32u, 16u})
         if (const MatrixShape deep = {shape.m, shape.n, k};
             caps.is_cpu && k > shape.k && (k == 64 ? depth == k : depth % k == 0) &&
-            isFlexible(caps, deep))
+            isFlexible(caps.products, deep))
             return deep;
     return shape;
 }

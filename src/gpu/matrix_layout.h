@@ -16,9 +16,8 @@ namespace lacuna
 
 // What the kernels can address: whole uvec4 of channels, and counts that divide each other.
 bool isUsable(const MatrixShape& shape);
-bool isEnumerated(const Caps& caps, const MatrixShape& shape);
-bool isFlexible(const Caps& caps, const MatrixShape& shape);
-bool hasHalfSums(const Caps& caps, const MatrixShape& shape); // the product with C in fp16
+bool isFlexible(const MatrixProducts& products, const MatrixShape& shape); // a multiple
+bool isOffered(const MatrixProducts& products, const MatrixShape& shape);  // that, or listed
 MatrixShape preferredShape(const Caps& caps); // m == 0: none is usable
 // A CPU emulates products, and reads and writes a sum for each: the deeper, the faster. `depth` is a
 // multiple of the depth to be, D or the keys of a step.

@@ -170,14 +170,14 @@ std::string text(const MatrixShape& s)
 
 std::string shapeFault(const Caps& caps, const MatrixShape& s)
 {
-    if (isUsable(s) && (isEnumerated(caps, s) || isFlexible(caps, s)))
+    if (isUsable(s) && isOffered(caps.products, s))
         return {};
     std::string known;
-    for (const MatrixShape& shape : caps.matrix_shapes)
+    for (const MatrixShape& shape : caps.products.listed)
         known += (known.empty() ? "" : ", ") + text(shape);
     return "shape is " + text(s) + ", the device offers " + known +
-           (caps.has_flexible_shapes
-                ? " and powers of two that are multiples of " + text(caps.flexible_granularity)
+           (caps.products.granularity.m != 0
+                ? " and powers of two that are multiples of " + text(caps.products.granularity)
                 : "");
 }
 
@@ -245,8 +245,8 @@ std::string tileFault(const Caps& caps, const Problem& p, const Tile& t)
         return "direct is yes, expected no: K and V are not fp16, or D = " + number(p.head_dim) +
                " is no multiple of " + number(t.shape.k) + " and " +
                number(t.tileKeys() * t.slices) + ", the depth and columns of a product";
-    if (t.has_half_sums && (!hasHalfSums(caps, t.shape) ||
-                            !hasHalfSums(caps, {t.shape.m, t.shape.n, t.weighDepth()})))
+    if (t.has_half_sums && (!isOffered(caps.half_products, t.shape) ||
+                            !isOffered(caps.half_products, {t.shape.m, t.shape.n, t.weighDepth()})))
         return "the driver lists no fp16 x fp16 -> fp16 product of the shape " + text(t.shape) +
                (t.weighDepth() == t.shape.k ? "" : ", or of depth " + number(t.weighDepth()));
     const uint32_t bytes = sharedBytes(t, p.head_dim);
@@ -258,7 +258,7 @@ std::string tileFault(const Caps& caps, const Problem& p, const Tile& t)
 
 std::string unsupportedReason(const Caps& caps, const Problem& p, bool forced)
 {
-    if (caps.matrix_shapes.empty())
+    if (caps.products.listed.empty())
         return caps.matrix_refusal.empty() ? "the device has no cooperative matrices"
                                            : caps.matrix_refusal;
     if (!caps.has_f16_arithmetic || !caps.has_memory_model || !caps.can_pin_subgroup_size ||

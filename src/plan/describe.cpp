@@ -206,9 +206,9 @@ std::string describeCaps(const Caps& caps)
     json.member("min_subgroup_size", caps.min_subgroup_size).member("max_subgroup_size", caps.max_subgroup_size);
     json.member("shared_bytes", caps.max_shared_bytes);
     json.key("matrix_shapes").open('[');
-    for (const MatrixShape& s : caps.matrix_shapes)
+    for (const MatrixShape& s : caps.products.listed)
         json.value(std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k));
-    json.close(']').member("matrix_shapes_are_flexible", caps.has_flexible_shapes);
+    json.close(']').member("matrix_shapes_are_flexible", caps.products.granularity.m != 0);
     json.key("matrix_layouts").open('[');
     for (const MatrixLayout& layout : caps.matrix_layouts)
         json.open('{')
